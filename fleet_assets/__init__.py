@@ -1,0 +1,1 @@
+"""Fleet telemetry platform: from Kafka to a lossless lake, a warehouse and marts."""

@@ -1,0 +1,1 @@
+"""The subcommands of ``fleet``: each module parses, calls one function and prints."""
