@@ -1,1 +1,4 @@
-"""."""
+"""Time as the platform cuts it: hours of event time, their keys, contiguous ranges, lateness.
+
+Pure functions on keys and times; `definitions` turns them into Dagster partitions.
+"""

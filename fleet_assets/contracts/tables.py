@@ -1,0 +1,259 @@
+"""The registry of the lake's tables."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from fleet_assets.contracts.reasons import REJECT_REASONS
+from fleet_assets.contracts.signals import SIGNALS, Signal
+from fleet_assets.contracts.table import UTC_MICROSECONDS, Column, Table
+
+TEXT = pl.String()
+INT = pl.Int64()
+REAL = pl.Float64()
+REASONS = tuple(REJECT_REASONS)
+
+EVENT_HOUR = Column(
+    "event_hour", TEXT, "Hour of event time, UTC, as its partition key.",
+    pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}$",
+)  # fmt: skip
+VEHICLE_ID = Column("vehicle_id", TEXT, "The vehicle.", pattern=r"^[^\x00-\x1f\x7f]{1,128}$")
+KAFKA_PARTITION = Column("kafka_partition", pl.Int32(), "Partition of the topic.", minimum=0)
+KAFKA_TOPIC_ID = Column("kafka_topic_id", TEXT, "Id of the topic: a re-created topic has another.")
+LANDING_VERSION = Column(
+    "landing_version", INT, "Version of raw_telemetry that brought the message in.", minimum=0
+)
+OFFSETS = (
+    Column("offset_start", INT, "First offset of the landed range.", minimum=0),
+    Column("offset_end", INT, "One past the last offset of the landed range.", minimum=1),
+)
+COORDINATES = (
+    LANDING_VERSION,
+    KAFKA_TOPIC_ID,
+    KAFKA_PARTITION,
+    Column("kafka_offset", INT, "Offset in the partition.", minimum=0),
+)
+PAYLOAD = (
+    Column("key", pl.Binary(), "Key of the Kafka message, byte for byte.", nullable=True),
+    Column("value", pl.Binary(), "Value of the Kafka message, byte for byte.", nullable=True),
+)
+APPEND_TIME = Column(
+    "append_time", UTC_MICROSECONDS, "When Kafka appended the message, else when it landed."
+)
+
+
+def _count(name: str, description: str) -> Column:
+    return Column(name, INT, description, "messages", minimum=0)
+
+
+COUNTS = (
+    _count("read", "Messages read from Kafka."),
+    _count("accepted", "Messages that became a row of telemetry."),
+    _count("duplicate", "Messages that repeat another one's values exactly."),
+    _count("rejected", "Messages that became a row of telemetry_rejects."),
+    _count("pending", "Messages landed but not yet decided; 0 once the hour is refreshed."),
+    Column("rejected_by_reason", TEXT, "JSON object: messages per reject reason."),
+    _count("late", "Messages older at their arrival than FLEET_LATE_AFTER."),
+)
+
+
+def _signal_column(signal: Signal) -> Column:
+    bounds = (signal.minimum, signal.maximum) if signal.kind == "number" else (None, None)
+    return Column(
+        signal.name,
+        signal.dtype,
+        signal.description,
+        signal.unit,
+        nullable=True,
+        minimum=bounds[0],
+        maximum=bounds[1],
+        pattern=signal.pattern if signal.kind == "string" else None,
+    )
+
+
+RAW_TELEMETRY = Table(
+    "raw_telemetry",
+    "bronze",
+    "one Kafka message",
+    "Every message as it came, with its Kafka coordinates, under the hour of its event. What "
+    "cannot be placed lies under the hour of its arrival, with the reason.",
+    (
+        EVENT_HOUR,
+        *COORDINATES,
+        APPEND_TIME,
+        Column(
+            "event_time", UTC_MICROSECONDS, "Time of the event, if it can be read.", nullable=True
+        ),
+        Column("vehicle_id", TEXT, "The vehicle, if it can be read.", nullable=True),
+        Column(
+            "reject_reason",
+            TEXT,
+            "Why landing refuses it; null: it does not.",
+            nullable=True,
+            allowed=REASONS,
+        ),
+        Column("reject_detail", TEXT, "What landing found, in words.", nullable=True),
+        *PAYLOAD,
+    ),
+    key=("kafka_topic_id", "kafka_partition", "kafka_offset"),
+)
+
+LANDINGS = Table(
+    "landings",
+    "accounting",
+    "one landed range of offsets",
+    "What each landing read: ranges of offsets join without a gap or an overlap.",
+    (
+        KAFKA_TOPIC_ID,
+        KAFKA_PARTITION,
+        *OFFSETS,
+        _count("messages", "Messages found in the range."),
+        Column(
+            "holes",
+            INT,
+            "Offsets without a message (control records, compaction).",
+            "offsets",
+            minimum=0,
+        ),
+        LANDING_VERSION,
+        Column("cluster_id", TEXT, "Id of the Kafka cluster."),
+    ),
+    key=("kafka_topic_id", "kafka_partition", "offset_start"),
+    partition_by=None,
+)
+
+TELEMETRY = Table(
+    "telemetry",
+    "silver",
+    "one vehicle at one time",
+    "Decoded messages, one row per vehicle and event time. A null signal named in null_signals "
+    "was sent as null (the sensor failed); one that is not named was absent (not fitted).",
+    (
+        EVENT_HOUR,
+        VEHICLE_ID,
+        Column("event_time", UTC_MICROSECONDS, "Time of the event."),
+        *(_signal_column(signal) for signal in SIGNALS),
+        Column("null_signals", pl.List(pl.String()), "Signals sent as explicit null."),
+        Column("invalid_values", TEXT, "JSON object: signal → original value and reason.", nullable=True),
+        Column("inexact_values", TEXT, "JSON object: signal → original value, where its decimal is rounded.", nullable=True),
+        Column("extra", TEXT, "JSON object of the keys that no contract names.", nullable=True),
+        Column("conflict", pl.Boolean(), "Messages of this vehicle and time disagree: treat as unknown."),
+    ),
+    key=("vehicle_id", "event_time"),
+)  # fmt: skip
+
+TELEMETRY_REJECTS = Table(
+    "telemetry_rejects",
+    "silver",
+    "one message that is not in telemetry and repeats none that is",
+    "Messages that were refused, with the reason and all their bytes.",
+    (
+        EVENT_HOUR,
+        Column("reason", TEXT, "Code of the reason.", allowed=REASONS),
+        Column("detail", TEXT, "What was found, in words."),
+        Column("vehicle_id", TEXT, "The vehicle, if it can be read.", nullable=True),
+        Column(
+            "event_time", UTC_MICROSECONDS, "Time of the event, if it can be read.", nullable=True
+        ),
+        APPEND_TIME,
+        *COORDINATES,
+        *PAYLOAD,
+    ),
+    key=("kafka_topic_id", "kafka_partition", "kafka_offset"),
+)
+
+TELEMETRY_OUTCOMES = Table(
+    "telemetry_outcomes",
+    "accounting",
+    "one landed range of offsets within one event hour",
+    "Where every message went: read = accepted + duplicate + rejected + pending.",
+    (
+        EVENT_HOUR,
+        KAFKA_TOPIC_ID,
+        KAFKA_PARTITION,
+        *OFFSETS,
+        LANDING_VERSION,
+        *COUNTS,
+        Column(
+            "revisions", INT, "How often the counts changed after they were first known.", minimum=0
+        ),
+    ),
+    key=("event_hour", "kafka_topic_id", "kafka_partition", "offset_start"),
+)
+
+VEHICLE_OUTCOMES = Table(
+    "vehicle_outcomes",
+    "accounting",
+    "one vehicle in one event hour",
+    "The outcomes by vehicle; '(none)' stands for messages whose vehicle cannot be read.",
+    (
+        EVENT_HOUR,
+        VEHICLE_ID,
+        *COUNTS,
+        Column("newest_append_time", UTC_MICROSECONDS, "Newest arrival among the messages."),
+    ),
+    key=("event_hour", "vehicle_id"),
+)
+
+MISSING_SHARES = (
+    "engine_rpm", "speed", "throttle_position", "coolant_temp", "fuel_level", "gps", "accelerometer",
+)  # fmt: skip
+
+
+def _real(name: str, unit: str | None, description: str, *, minimum: float | None = 0) -> Column:
+    return Column(name, REAL, description, unit, nullable=True, minimum=minimum)
+
+
+VEHICLE_HOURS = Table(
+    "vehicle_hours",
+    "gold",
+    "one vehicle in one hour",
+    "What each vehicle did in an hour. A sample holds until the next one, at most for the "
+    "vehicle's largest plausible gap (3 usual intervals, 5 to 60 s).",
+    (
+        EVENT_HOUR,
+        Column("hour_start", UTC_MICROSECONDS, "First moment of the hour."),
+        VEHICLE_ID,
+        Column("messages", INT, "Rows of telemetry.", "messages", minimum=1),
+        Column("conflicts", INT, "Rows whose messages disagree; they count as unknown.", "messages", minimum=0),
+        Column("first_event_time", UTC_MICROSECONDS, "First event."),
+        Column("last_event_time", UTC_MICROSECONDS, "Last event."),
+        Column("seconds_seen", REAL, "Time that samples cover.", "s", minimum=0, maximum=3600),
+        _real("distance_miles", "mi", "Integral of speed over the time that it is known."),
+        _real("engine_seconds", "s", "Time with the engine known to run (rpm > 0)."),
+        _real("idle_seconds", "s", "Time with the engine running at under 1 mph."),
+        _real("moving_seconds", "s", "Time at 1 mph or more."),
+        _real("fuel_used_percent", "%", "Fall of the fuel level, median of the first five minutes less that of the last; null after a refuel."),
+        _real("fuel_used_gallons", "gal", "The same, where the tank's size is known."),
+        _real("speed_avg_mph", "mph", "Mean speed, weighted by time."),
+        _real("speed_max_mph", "mph", "Highest speed."),
+        _real("speed_std_mph", "mph", "Standard deviation of speed, weighted by time."),
+        _real("rpm_avg", "rpm", "Mean engine speed while running, weighted by time."),
+        _real("rpm_max", "rpm", "Highest engine speed."),
+        _real("rpm_std", "rpm", "Standard deviation of engine speed while running."),
+        _real("coolant_max_c", "°C", "Highest coolant temperature.", minimum=-40),
+        _real("first_lat", "degrees", "Latitude of the first known position.", minimum=-90),
+        _real("first_lon", "degrees", "Longitude of the first known position.", minimum=-180),
+        _real("last_lat", "degrees", "Latitude of the last known position.", minimum=-90),
+        _real("last_lon", "degrees", "Longitude of the last known position.", minimum=-180),
+        _real("odometer_first_mi", "mi", "First odometer reading."),
+        _real("odometer_last_mi", "mi", "Last odometer reading."),
+        Column("invalid_values", INT, "Rows in which a value was refused.", "messages", minimum=0),
+        *(
+            Column(f"missing_{name}", REAL, f"Share of rows without a usable {name}.", None, minimum=0, maximum=1)
+            for name in MISSING_SHARES
+        ),
+    ),
+    key=("event_hour", "vehicle_id"),
+)  # fmt: skip
+
+TABLES: tuple[Table, ...] = (
+    RAW_TELEMETRY,
+    LANDINGS,
+    TELEMETRY,
+    TELEMETRY_REJECTS,
+    TELEMETRY_OUTCOMES,
+    VEHICLE_OUTCOMES,
+    VEHICLE_HOURS,
+)
+TABLE_BY_NAME = {table.name: table for table in TABLES}

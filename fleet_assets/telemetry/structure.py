@@ -1,0 +1,87 @@
+"""What the structure of a message says: which signals are null, of a wrong type, or unknown.
+
+A fleet sends few different structures, so each is judged once and the judgement is joined to its
+messages. The judgement depends on the structure alone, never on the rest of the batch.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from fleet_assets.contracts.signals import OBJECTS, SIGNALS, TOP_LEVEL_KEYS, Signal
+
+_NUMBER_TYPES = {"DOUBLE", "BIGINT", "UBIGINT", "HUGEINT", "UHUGEINT"}
+_ABSENT = object()
+
+
+@dataclass(frozen=True)
+class Structure:
+    """Judgement of one structure.
+
+    Attributes:
+        null_signals: signals sent as explicit null, in the registry's order.
+        wrong: bit i is set when signal i has a type that it cannot have.
+        extra_patch: merge patch (RFC 7396) that leaves only unknown keys; None: there are none.
+    """
+
+    null_signals: tuple[str, ...]
+    wrong: int
+    extra_patch: str | None
+
+
+@lru_cache(maxsize=50_000)
+def judge(structure: str) -> Structure:
+    """Judges the output of DuckDB's ``json_structure`` for one message (an object)."""
+    types: dict[str, Any] = json.loads(structure)
+    nulls: list[str] = []
+    wrong = 0
+    for bit, signal in enumerate(SIGNALS):
+        found = _type_at(types, signal)
+        if found == "NULL":
+            nulls.append(signal.name)
+        elif found is not _ABSENT and not _fits(found, signal):
+            wrong |= 1 << bit
+    return Structure(tuple(nulls), wrong, _extra_patch(types))
+
+
+def _type_at(types: dict[str, Any], signal: Signal) -> Any:
+    found: Any = types
+    for key in signal.path:
+        if not isinstance(found, dict):
+            return found  # null: the signal is null too; anything else is a wrong type
+        found = found.get(key, _ABSENT)
+        if found is _ABSENT:
+            return _ABSENT
+    return found
+
+
+def _fits(found: Any, signal: Signal) -> bool:
+    if len(signal.path) > 1 and not isinstance(found, str):
+        return False
+    match signal.kind:
+        case "number":
+            return isinstance(found, str) and found in _NUMBER_TYPES
+        case "boolean":
+            return bool(found == "BOOLEAN")
+        case "string":
+            return bool(found == "VARCHAR")
+        case "string_list":
+            return found in (["VARCHAR"], ["NULL"])
+
+
+def _extra_patch(types: dict[str, Any]) -> str | None:
+    known_parts = {
+        name: {s.path[1]: None for s in SIGNALS if len(s.path) > 1 and s.path[0] == name}
+        for name in OBJECTS
+    }
+    patch: dict[str, Any] = dict.fromkeys(key for key in types if key in TOP_LEVEL_KEYS)
+    has_extra = any(key not in TOP_LEVEL_KEYS for key in types)
+    for name in OBJECTS:
+        inside = types.get(name)
+        if isinstance(inside, dict) and any(key not in known_parts[name] for key in inside):
+            patch[name] = known_parts[name]
+            has_extra = True
+    return json.dumps(patch) if has_extra else None
