@@ -80,6 +80,7 @@ RAW_TELEMETRY = Table(
     (
         EVENT_HOUR,
         *COORDINATES,
+        *OFFSETS,
         APPEND_TIME,
         Column(
             "event_time", UTC_MICROSECONDS, "Time of the event, if it can be read.", nullable=True

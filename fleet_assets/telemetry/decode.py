@@ -5,6 +5,7 @@ Each row depends on its own bytes alone, so any batching gives the same rows.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -47,8 +48,12 @@ def decode(placed: pl.DataFrame) -> Decoded:
     with connect() as db:
         _load(db, placed)
         _judge_structures(db)
-        db.execute(_decode_sql())
-        table = db.sql("SELECT * FROM decoded ORDER BY i").to_arrow_table()
+        db.execute(_flagged_sql())
+        if db.execute(f"SELECT 1 FROM flagged WHERE {_ODD} LIMIT 1").fetchone() is None:
+            db.execute(_NO_ORIGINALS)
+        else:
+            db.execute(_originals_sql())
+        table = db.sql(_rows_sql()).to_arrow_table()
         deep = db.sql("SELECT i FROM texts WHERE structure IS NULL ORDER BY i").to_arrow_table()
     signals = pl.DataFrame(pl.from_arrow(table)).with_columns(pl.col("i").cast(pl.UInt32))
     keys = placed.select("event_hour", "vehicle_id", "event_time").with_row_index("i")
@@ -60,7 +65,7 @@ def decode(placed: pl.DataFrame) -> Decoded:
         reason=pl.lit(TOO_DEEP, dtype=pl.String),
         detail=pl.lit(_TOO_DEEP_DETAIL, dtype=pl.String),
     )
-    return Decoded(rows.select("i", *TELEMETRY.names).cast(dict(TELEMETRY.polars_schema)), rejects)
+    return Decoded(rows.select("i", *TELEMETRY.names).cast(TELEMETRY.polars_schema), rejects)
 
 
 def _load(db: duckdb.DuckDBPyConnection, placed: pl.DataFrame) -> None:
@@ -89,11 +94,17 @@ def _judge_structures(db: duckdb.DuckDBPyConnection) -> None:
     db.register("plans", plans.to_arrow(compat_level=pl.CompatLevel.oldest()))
 
 
+_ODD = "(bad <> 0 OR inexact <> 0 OR extra_patch IS NOT NULL)"
+_NO_ORIGINALS = """
+CREATE TEMP TABLE originals (
+    i UINTEGER, invalid_values VARCHAR, inexact_values VARCHAR, extra VARCHAR
+)
+"""
+
+
 @lru_cache(maxsize=1)
-def _decode_sql() -> str:
-    """The statement that fills `decoded`, made from the registry of signals."""
-    pointers = ["/" + "/".join(s.path) for s in SIGNALS] + [f"/{s.path[0]}" for s in SIGNALS]
-    originals = ", ".join(f"'{pointer}'" for pointer in pointers)
+def _flagged_sql() -> str:
+    """The statement that types all signals and flags the values that do not fit."""
     values = ",\n".join(f"{_value(bit, s)} AS {s.name}" for bit, s in enumerate(SIGNALS))
     bad = " | ".join(f"(CASE WHEN {_is_bad(s)} THEN {1 << b} ELSE 0 END)" for b, s in _bits())
     inexact = " | ".join(
@@ -103,25 +114,39 @@ def _decode_sql() -> str:
         if s.kind == "number"
     )
     return f"""
-CREATE TEMP TABLE decoded AS
+CREATE TEMP TABLE flagged AS
 WITH wire AS (
     SELECT i, text, null_signals, wrong, extra_patch, from_json(text, '{_wire_shape()}') AS s
     FROM texts JOIN plans USING (structure)
 ),
-typed AS (SELECT *, {values} FROM wire),
-flagged AS (SELECT * EXCLUDE (s), wrong | {bad} AS bad, {inexact} AS inexact FROM typed),
-originals AS (
-    SELECT i, {_note("bad")} AS invalid_values, {_note("inexact")} AS inexact_values,
-        CASE WHEN extra_patch IS NOT NULL
-            THEN CAST(json_merge_patch(text, extra_patch) AS VARCHAR) END AS extra
-    FROM (
-        SELECT i, text, bad, inexact, wrong, extra_patch, json_extract(text, [{originals}]) AS o
-        FROM flagged WHERE bad <> 0 OR inexact <> 0 OR extra_patch IS NOT NULL
-    )
+typed AS (SELECT *, {values} FROM wire)
+SELECT * EXCLUDE (s), wrong | {bad} AS bad, {inexact} AS inexact FROM typed
+"""
+
+
+@lru_cache(maxsize=1)
+def _originals_sql() -> str:
+    """The statement that keeps the original text of what does not fit the columns."""
+    pointers = ["/" + "/".join(s.path) for s in SIGNALS] + [f"/{s.path[0]}" for s in SIGNALS]
+    listed = ", ".join(f"'{pointer}'" for pointer in pointers)
+    return f"""
+CREATE TEMP TABLE originals AS
+SELECT i, {_note("bad")} AS invalid_values, {_note("inexact")} AS inexact_values,
+    CASE WHEN extra_patch IS NOT NULL
+        THEN CAST(json_merge_patch(text, extra_patch) AS VARCHAR) END AS extra
+FROM (
+    SELECT i, text, bad, inexact, wrong, extra_patch, json_extract(text, [{listed}]) AS o
+    FROM flagged WHERE {_ODD}
 )
+"""
+
+
+@lru_cache(maxsize=1)
+def _rows_sql() -> str:
+    return f"""
 SELECT f.i, {", ".join(s.name for s in SIGNALS)},
     f.null_signals, o.invalid_values, o.inexact_values, o.extra
-FROM flagged AS f LEFT JOIN originals AS o ON f.i = o.i
+FROM flagged AS f LEFT JOIN originals AS o ON f.i = o.i ORDER BY f.i
 """
 
 
@@ -130,8 +155,6 @@ def _bits() -> list[tuple[int, Signal]]:
 
 
 def _wire_shape() -> str:
-    import json
-
     types = {
         "number": "DOUBLE",
         "boolean": "BOOLEAN",
@@ -175,7 +198,7 @@ def _is_bad(signal: Signal) -> str:
 def _value(bit: int, signal: Signal) -> str:
     value = _read(signal)
     if signal.kind == "number":
-        value = f"CAST({value} AS DECIMAL({signal.precision}, {signal.scale}))"
+        value = f"TRY_CAST({value} AS DECIMAL({signal.precision}, {signal.scale}))"
     return f"CASE WHEN wrong & {1 << bit} = 0 AND {_is_good(signal)} THEN {value} END"
 
 

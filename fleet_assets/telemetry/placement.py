@@ -92,7 +92,8 @@ SELECT i, trailing_comma AND is_json AS doubtful,
         WHEN octet_length(value) = 0 THEN 'no bytes'
         WHEN text IS NULL THEN octet_length(value) || ' bytes that are not UTF-8'
         WHEN NOT is_json THEN 'not one JSON value: ' || left(text, 80)
-        WHEN root <> 'OBJECT' THEN 'a JSON ' || {_WORD.format("root")} || ' where an object is expected'
+        WHEN root <> 'OBJECT'
+            THEN 'a JSON ' || {_WORD.format("root")} || ' where an object is expected'
         WHEN types[1] IS NULL THEN 'no key vehicle_id'
         WHEN types[1] = 'NULL' THEN 'vehicle_id is null'
         WHEN types[1] <> 'VARCHAR' THEN 'vehicle_id is a JSON ' || {_WORD.format("types[1]")}

@@ -1,0 +1,222 @@
+"""Opening, reading and committing the lake's Delta tables.
+
+A commit names how far its inputs had been read (a Delta application transaction), so data and
+progress can never disagree.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeVar
+
+import polars as pl
+from deltalake import (
+    ColumnProperties,
+    CommitProperties,
+    DeltaTable,
+    Transaction,
+    WriterProperties,
+    write_deltalake,
+)
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+
+from fleet_assets.contracts.table import Table
+from fleet_assets.contracts.tables import TABLE_BY_NAME
+from fleet_assets.errors import FleetError
+
+T = TypeVar("T")
+
+_STATISTICS = {
+    "raw_telemetry": "landing_version,kafka_partition,kafka_offset,append_time",
+    "telemetry": "vehicle_id,event_time",
+    "telemetry_rejects": "landing_version",
+    "vehicle_hours": "vehicle_id",
+}
+_COMMIT_ATTEMPTS = 8
+
+
+class CommitConflictError(Exception):
+    """Somebody else committed meanwhile: recompute from the inputs and try again."""
+
+
+@dataclass(frozen=True)
+class Lake:
+    """The lake under one root, a local folder or an object-store URL."""
+
+    url: str
+
+    def uri(self, name: str) -> str:
+        """Address of a table."""
+        return f"{self.url.rstrip('/')}/{name}"
+
+    def open(self, name: str) -> TableSnapshot:
+        """A snapshot of a table, which is made if it is missing."""
+        contract = TABLE_BY_NAME[name]
+        try:
+            return TableSnapshot(contract, DeltaTable(self.uri(name)))
+        except TableNotFoundError:
+            configuration = {"delta.checkpointInterval": "50"}
+            if name in _STATISTICS:
+                configuration["delta.dataSkippingStatsColumns"] = _STATISTICS[name]
+            DeltaTable.create(
+                self.uri(name),
+                contract.arrow_schema,
+                mode="ignore",
+                partition_by=[contract.partition_by] if contract.partition_by else None,
+                description=contract.description,
+                configuration=configuration,
+            )
+            return TableSnapshot(contract, DeltaTable(self.uri(name)))
+
+
+@dataclass(frozen=True)
+class TableSnapshot:
+    """One version of a table: what is read and committed through it is one transaction."""
+
+    contract: Table
+    delta: DeltaTable
+
+    @property
+    def version(self) -> int:
+        """Version of the table."""
+        return self.delta.version()
+
+    def committed(self, app_id: str) -> int | None:
+        """How far an application had come in this version; None: it has not begun."""
+        return self.delta.transaction_version(app_id)
+
+    @cached_property
+    def files(self) -> pl.DataFrame:
+        """Files of this version: `path`, `event_hour`, `num_records`, `size_bytes`, `max.*`."""
+        return pl.DataFrame(self.delta.get_add_actions(flatten=True)).rename(
+            {"partition.event_hour": "event_hour"}, strict=False
+        )
+
+    def read(
+        self,
+        event_hour: str | None = None,
+        columns: list[str] | None = None,
+        where: pl.Expr | None = None,
+        files_where: pl.Expr | None = None,
+    ) -> pl.DataFrame:
+        """Rows of the table, all or of one hour.
+
+        Args:
+            event_hour: only this hour.
+            columns: only these, in this order.
+            where: only rows that fulfil this.
+            files_where: only files that fulfil this (a condition on `files`).
+        """
+        files = self.files
+        if event_hour is not None:
+            files = files.filter(pl.col("event_hour") == event_hour)
+        if files_where is not None:
+            files = files.filter(files_where)
+        wanted = columns or self.contract.names
+        if files.is_empty():
+            return self.contract.polars_schema.to_frame().select(wanted)
+        root = self.delta.table_uri.rstrip("/")
+        parts = []
+        partitioned = self.contract.partition_by is not None
+        for (hour,), group in files.group_by(
+            "event_hour" if partitioned else pl.lit("").alias("event_hour"), maintain_order=True
+        ):
+            paths = [f"{root}/{path}" for path in group["path"]]
+            scan = pl.scan_parquet(paths, hive_partitioning=False, missing_columns="insert")
+            parts.append(scan.with_columns(event_hour=pl.lit(hour)) if partitioned else scan)
+        rows = pl.concat(parts)
+        if where is not None:
+            rows = rows.filter(where)
+        schema = self.contract.polars_schema
+        return rows.select(wanted).collect().cast({name: schema[name] for name in wanted})
+
+    def append(self, rows: pl.DataFrame, progress: Mapping[str, int], *, exact: bool) -> int:
+        """Adds rows and moves progress on, in one commit.
+
+        Args:
+            rows: rows of the contract.
+            progress: app id → version reached with this commit.
+            exact: fail on any commit since this snapshot, so that the new version is the next one.
+
+        Raises:
+            CommitConflictError: another commit stands in the way.
+        """
+        return self._write(rows, progress, exact=exact, event_hour=None)
+
+    def replace_hour(self, rows: pl.DataFrame, event_hour: str, progress: Mapping[str, int]) -> int:
+        """Replaces one hour's rows and moves progress on, in one commit."""
+        return self._write(rows, progress, exact=False, event_hour=event_hour)
+
+    def _write(
+        self,
+        rows: pl.DataFrame,
+        progress: Mapping[str, int],
+        *,
+        exact: bool,
+        event_hour: str | None,
+    ) -> int:
+        data = rows.select(self.contract.names).to_arrow(compat_level=pl.CompatLevel.oldest())
+        commit = CommitProperties(
+            app_transactions=[Transaction(app, version) for app, version in progress.items()],
+            max_commit_retries=0 if exact else None,
+        )
+        try:
+            if event_hour is None:
+                write_deltalake(
+                    self.delta, data.cast(self.contract.arrow_schema), mode="append",
+                    writer_properties=_WRITER_OF[self.contract.name], commit_properties=commit,
+                )  # fmt: skip
+            else:
+                write_deltalake(
+                    self.delta, data.cast(self.contract.arrow_schema), mode="overwrite",
+                    predicate=f"event_hour = '{event_hour}'",
+                    writer_properties=_WRITER_OF[self.contract.name], commit_properties=commit,
+                )  # fmt: skip
+        except CommitFailedError as error:
+            raise CommitConflictError(str(error)) from error
+        except DeltaError as error:
+            if "conflict" in str(error).lower() or "transaction" in str(error).lower():
+                raise CommitConflictError(str(error)) from error
+            raise
+        return self.delta.version()
+
+
+def _writer_of(contract: Table) -> WriterProperties:
+    names = set(contract.names)
+    return WriterProperties(
+        compression="ZSTD",
+        compression_level=1,
+        column_properties={k: v for k, v in _ENCODINGS.items() if k in names},
+    )
+
+
+_DELTA = ColumnProperties(dictionary_enabled=False, encoding="DELTA_BINARY_PACKED")
+_ENCODINGS = {
+    "event_time": _DELTA,
+    "append_time": _DELTA,
+    "kafka_offset": _DELTA,
+    "value": ColumnProperties(dictionary_enabled=False),
+}
+_WRITER_OF = {name: _writer_of(contract) for name, contract in TABLE_BY_NAME.items()}
+
+
+def retrying(what: str, attempt: Callable[[], T]) -> T:
+    """Runs an attempt that recomputes from its inputs until no other commit stands in its way.
+
+    Raises:
+        FleetError: the attempts are used up.
+    """
+    for number in range(_COMMIT_ATTEMPTS):
+        try:
+            return attempt()
+        except CommitConflictError as conflict:
+            last = conflict
+            time.sleep(random.uniform(0, 0.05 * 2**number))
+    raise FleetError(
+        f"{what}: {_COMMIT_ATTEMPTS} commits in a row met another writer; it will be tried again"
+        f" by the next run ({last})"
+    )

@@ -1,0 +1,85 @@
+"""Checking a frame against its contract before it is committed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import pandera.polars as pa
+import polars as pl
+from pandera.errors import SchemaErrors
+
+from fleet_assets.contracts.tables import TABLE_BY_NAME, TELEMETRY
+from partitions.hours import hour_window
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Result of checking one table's rows of one hour.
+
+    Attributes:
+        failures: one line for each broken check, with an example; empty: all passed.
+    """
+
+    table: str
+    rows: int
+    failures: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        """All checks hold."""
+        return not self.failures
+
+
+class InvalidHourError(Exception):
+    """The rows of an hour break their contract, so nothing of it is committed."""
+
+    def __init__(self, verdicts: list[Verdict]) -> None:
+        self.verdicts = verdicts
+        broken = [f"{v.table}: {line}" for v in verdicts for line in v.failures]
+        super().__init__("; ".join(broken[:_SHOWN]))
+
+
+@lru_cache
+def _schema(table: str) -> pa.DataFrameSchema:
+    return TABLE_BY_NAME[table].pandera_schema()
+
+
+def validate(table: str, rows: pl.DataFrame, event_hour: str) -> Verdict:
+    """Checks rows of one hour: types, nulls, bounds, key, and that they belong to the hour.
+
+    Args:
+        table: name of the contract.
+        rows: an eager frame (Pandera skips the values of a lazy one).
+        event_hour: the hour that the rows are to be committed to.
+    """
+    if rows.is_empty() and rows.schema == TABLE_BY_NAME[table].polars_schema:
+        return Verdict(table, 0, ())
+    failures: list[str] = []
+    try:
+        _schema(table).validate(rows, lazy=True)
+    except SchemaErrors as error:
+        cases = error.failure_cases.select("column", "check", "failure_case")
+        grouped = cases.group_by("column", "check", maintain_order=True).agg(
+            pl.len(), pl.col("failure_case").first()
+        )
+        for column, check, count, example in grouped.iter_rows():
+            failures.append(f"{column}: {check} fails {count} times, for example {example!s:.120}")
+    elsewhere = rows.filter(pl.col("event_hour") != event_hour).height
+    if elsewhere:
+        failures.append(f"event_hour: {elsewhere} rows belong to another hour")
+    if table == TELEMETRY.name:
+        start, end = hour_window(event_hour)
+        outside = rows.filter(~pl.col("event_time").is_between(start, end, closed="left")).height
+        if outside:
+            failures.append(f"event_time: {outside} rows lie outside the hour")
+    if "read" in rows.columns:
+        parts = pl.sum_horizontal("accepted", "duplicate", "rejected", "pending")
+        wrong = rows.filter(pl.col("read") != parts).height
+        if wrong:
+            failures.append(
+                f"read: in {wrong} rows it is not accepted + duplicate + rejected + pending"
+            )
+    return Verdict(table, rows.height, tuple(failures))
