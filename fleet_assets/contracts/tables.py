@@ -116,6 +116,13 @@ LANDINGS = Table(
             "offsets",
             minimum=0,
         ),
+        Column(
+            "lost",
+            INT,
+            "Offsets that Kafka had expired before they were read.",
+            "offsets",
+            minimum=0,
+        ),
         LANDING_VERSION,
         Column("cluster_id", TEXT, "Id of the Kafka cluster."),
     ),

@@ -36,10 +36,15 @@ SCHEMA: Final = {
 
 @dataclass(frozen=True)
 class Chunk:
-    """Messages of one part of the ranges, with the part of the ranges that they fill."""
+    """Messages of one part of the ranges, with the part of the ranges that they fill.
+
+    Attributes:
+        lost: per partition, offsets that Kafka had expired before they could be read.
+    """
 
     ranges: dict[int, tuple[int, int]]
     messages: pl.DataFrame
+    lost: dict[int, int]
 
 
 @dataclass
@@ -86,17 +91,33 @@ def read_ranges(
         return
     consumer = broker.consumer()
     try:
-        consumer.assign([TopicPartition(topic, p, offset) for p, offset in reached.items()])
-        yield from _chunks(consumer, topic, topic_id, reached, ends)
+        oldest = {
+            p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=_SILENCE_S)[0]
+            for p in reached
+        }
+        lost = {
+            p: min(oldest[p], ends[p]) - start for p, start in reached.items() if start < oldest[p]
+        }
+        consumer.assign(
+            [TopicPartition(topic, p, start + lost.get(p, 0)) for p, start in reached.items()]
+        )
+        yield from _chunks(consumer, topic, topic_id, reached, ends, lost)
     finally:
         consumer.close()
 
 
 def _chunks(
-    consumer: Consumer, topic: str, topic_id: str, reached: dict[int, int], ends: dict[int, int]
+    consumer: Consumer,
+    topic: str,
+    topic_id: str,
+    reached: dict[int, int],
+    ends: dict[int, int],
+    lost: dict[int, int],
 ) -> Iterator[Chunk]:
     open_partitions = set(reached)
     begun, columns = dict(reached), _Columns()
+    for partition, offsets in lost.items():
+        reached[partition] += offsets
     heard = time.monotonic()
     while open_partitions:
         batch = consumer.consume(_FETCH, timeout=1.0)
@@ -113,10 +134,10 @@ def _chunks(
             reached[partition] = ends[partition]
             consumer.incremental_unassign([TopicPartition(topic, partition)])
         if columns.size >= CHUNK_BYTES or len(columns.offset) >= CHUNK_MESSAGES:
-            yield _chunk(columns, topic_id, begun, reached)
-            begun, columns = dict(reached), _Columns()
+            yield _chunk(columns, topic_id, begun, reached, lost)
+            begun, columns, lost = dict(reached), _Columns(), {}
     if begun != reached:
-        yield _chunk(columns, topic_id, begun, reached)
+        yield _chunk(columns, topic_id, begun, reached, lost)
 
 
 def _take(
@@ -160,9 +181,12 @@ def _finished(
     at_end = {
         m.partition()
         for m in batch
-        if m.error() is not None and m.error().code() == KafkaError._PARTITION_EOF
+        if m.error() is not None
+        and m.error().code() == KafkaError._PARTITION_EOF
+        and m.partition() in open_partitions
+        and m.offset() >= ends[m.partition()]
     }
-    done |= at_end & open_partitions
+    done |= at_end
     waiting = [TopicPartition(topic, p) for p in open_partitions - done]
     if not batch and waiting:
         done |= {
@@ -172,7 +196,11 @@ def _finished(
 
 
 def _chunk(
-    columns: _Columns, topic_id: str, begun: dict[int, int], reached: dict[int, int]
+    columns: _Columns,
+    topic_id: str,
+    begun: dict[int, int],
+    reached: dict[int, int],
+    lost: dict[int, int],
 ) -> Chunk:
     ranges = {p: (begun[p], reached[p]) for p in begun if begun[p] < reached[p]}
     bounds = pl.DataFrame(
@@ -181,4 +209,4 @@ def _chunk(
         orient="row",
     )
     frame = columns.frame(topic_id).join(bounds, on="kafka_partition", maintain_order="left")
-    return Chunk(ranges, frame)
+    return Chunk(ranges, frame, lost)

@@ -55,7 +55,11 @@ def next_offsets(raw: TableSnapshot, source: Source, partitions: Iterable[int]) 
 
 
 def land(
-    lake: Lake, source: Source, ranges: Mapping[int, tuple[int, int]], messages: pl.DataFrame
+    lake: Lake,
+    source: Source,
+    ranges: Mapping[int, tuple[int, int]],
+    messages: pl.DataFrame,
+    lost: Mapping[int, int] | None = None,
 ) -> Landed:
     """Commits placed messages and the ranges they were read from.
 
@@ -64,6 +68,7 @@ def land(
         source: where they come from.
         ranges: per Kafka partition the half-open range of offsets that was read.
         messages: placed messages with Kafka coordinates, without `landing_version`.
+        lost: per Kafka partition, offsets of the range that had expired before they were read.
 
     Raises:
         AlreadyLandedError: a range does not begin where the last landing ended.
@@ -90,7 +95,7 @@ def land(
 
     landed = retrying("landing", attempt)
     counts = dict(messages.group_by("kafka_partition").len().iter_rows())
-    _record(lake, source, landed.version, ranges, counts)
+    _record(lake, source, landed.version, ranges, counts, lost or {})
     return landed
 
 
@@ -100,6 +105,7 @@ def _record(
     version: int,
     ranges: Mapping[int, tuple[int, int]],
     counts: Mapping[int, int],
+    lost: Mapping[int, int],
 ) -> None:
     rows = pl.DataFrame(
         [
@@ -109,7 +115,8 @@ def _record(
                 "offset_start": start,
                 "offset_end": end,
                 "messages": counts.get(partition, 0),
-                "holes": end - start - counts.get(partition, 0),
+                "holes": end - start - counts.get(partition, 0) - lost.get(partition, 0),
+                "lost": lost.get(partition, 0),
                 "landing_version": version,
                 "cluster_id": source.cluster_id,
             }
@@ -153,7 +160,9 @@ def _heal(lake: Lake, source: Source, partitions: list[int]) -> None:
         start = recorded if recorded is not None else min(first, default=reached)
         version = raw.version if rows.is_empty() else int(rows["landing_version"].to_list()[-1])
         if start < reached:
-            _record(lake, source, version, {partition: (start, reached)}, {partition: len(rows)})
+            _record(
+                lake, source, version, {partition: (start, reached)}, {partition: len(rows)}, {}
+            )
 
 
 __all__ = [

@@ -17,6 +17,12 @@ from partitions.hours import hour_window
 IDLE_BELOW_MPH: Final = 1.0
 """A vehicle slower than this stands (RULES, R15)."""
 
+NEEDED: Final = [
+    "vehicle_id", "event_time", "conflict", "invalid_values", "engine_rpm", "speed",
+    "throttle_position", "coolant_temp", "fuel_level", "gps_lat", "gps_lon", "accel_x", "odometer",
+]  # fmt: skip
+"""Columns of `telemetry` that the computation reads."""
+
 _FUEL_WINDOW: Final = pl.duration(minutes=5)
 _REFUEL_PERCENT: Final = 2.0
 _SIGNAL_OF_SHARE: Final = {"gps": "gps_lat", "accelerometer": "accel_x"}
@@ -26,7 +32,7 @@ def vehicle_hours(telemetry: pl.DataFrame, tanks: pl.DataFrame, event_hour: str)
     """Computes rows of `vehicle_hours`.
 
     Args:
-        telemetry: all rows of `telemetry` of the hour, for the vehicles wanted.
+        telemetry: all rows of `telemetry` of the hour, at least the columns NEEDED.
         tanks: columns `vehicle_id`, `tank_gallons` (null: unknown).
         event_hour: key of the hour.
 
@@ -82,10 +88,14 @@ def vehicle_hours(telemetry: pl.DataFrame, tanks: pl.DataFrame, event_hour: str)
 
 def _as_floats(telemetry: pl.DataFrame) -> pl.DataFrame:
     """Numbers as floats, sorted; values of rows in conflict are unknown."""
-    return telemetry.sort("vehicle_id", "event_time").with_columns(
-        pl.when(~pl.col("conflict")).then(pl.col(s.name).cast(pl.Float64)).alias(s.name)
-        for s in SIGNALS
-        if s.kind == "number"
+    return (
+        telemetry.select(NEEDED)
+        .sort("vehicle_id", "event_time")
+        .with_columns(
+            pl.when(~pl.col("conflict")).then(pl.col(s.name).cast(pl.Float64)).alias(s.name)
+            for s in SIGNALS
+            if s.kind == "number" and s.name in NEEDED
+        )
     )
 
 

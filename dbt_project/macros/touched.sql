@@ -1,0 +1,88 @@
+{#-
+    Only touched windows are rebuilt. The var touched_hours holds [start, end) pairs of whole
+    hours; a model deletes its window in a pre-hook and appends it again in the same transaction,
+    so readers see the old rows or the new ones. The predicates are literal, because PostgreSQL
+    then plans only the partitions that they name (a MERGE plans them all).
+
+    dbt parses the whole project anew whenever --vars differ from those of the last run, so the
+    platform hands the same list over as JSON in FLEET_DBT_TOUCHED_HOURS; a var wins over it.
+    It is read only while executing: dbt would else note it as an input of the parse.
+-#}
+
+{% macro given_windows() %}
+    {%- set windows = var('touched_hours', none) -%}
+    {%- if windows is none and execute -%}
+        {%- set windows = fromjson(env_var('FLEET_DBT_TOUCHED_HOURS', 'null')) -%}
+    {%- endif -%}
+    {{ return(windows) }}
+{% endmacro %}
+
+{#- The pairs, widened to whole UTC days if asked so; none: everything. -#}
+{% macro touched_windows(whole_days=false) %}
+    {%- set windows = given_windows() -%}
+    {%- if windows is none or (model.resource_type == 'model' and not is_incremental()) -%}
+        {{ return(none) }}
+    {%- endif -%}
+    {%- set found = [] -%}
+    {%- for start, end in windows -%}
+        {%- do check_whole_hour(start) -%}
+        {%- do check_whole_hour(end) -%}
+        {%- if whole_days -%}
+            {%- set last = modules.datetime.datetime.strptime(end, '%Y-%m-%dT%H:%M:%SZ')
+                - modules.datetime.timedelta(seconds=1) -%}
+            {%- set next_day = last.date() + modules.datetime.timedelta(days=1) -%}
+            {%- do found.append((start[:10] ~ 'T00:00:00Z', next_day.isoformat() ~ 'T00:00:00Z')) -%}
+        {%- else -%}
+            {%- do found.append((start, end)) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {{ return(found) }}
+{% endmacro %}
+
+{% macro check_whole_hour(moment) %}
+    {%- if not modules.re.match('^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:00:00Z$', moment) -%}
+        {%- do exceptions.raise_compiler_error(
+            "touched_hours: '" ~ moment ~ "' is not a whole hour such as 2026-01-01T05:00:00Z"
+        ) -%}
+    {%- endif -%}
+{% endmacro %}
+
+{#- A timestamptz column lies in a touched hour. -#}
+{% macro in_touched_hours(column) -%}
+    {{ in_windows(column, touched_windows(), 'timestamptz') }}
+{%- endmacro %}
+
+{#- A timestamptz column lies in a UTC day that a touched hour belongs to. -#}
+{% macro in_hours_of_touched_days(column) -%}
+    {{ in_windows(column, touched_windows(true), 'timestamptz') }}
+{%- endmacro %}
+
+{#- A date column is a UTC day that a touched hour belongs to. -#}
+{% macro in_touched_days(column) -%}
+    {{ in_windows(column, touched_windows(true), 'date') }}
+{%- endmacro %}
+
+{% macro in_windows(column, windows, type) -%}
+    {%- if windows is none -%}
+        true
+    {%- elif windows | length == 0 -%}
+        false
+    {%- else -%}
+        {%- set length = 10 if type == 'date' else 20 -%}
+        (
+        {%- for start, end in windows -%}
+            ({{ column }} >= {{ type }} '{{ start[:length] }}'
+            and {{ column }} < {{ type }} '{{ end[:length] }}')
+            {%- if not loop.last %} or {% endif -%}
+        {%- endfor -%}
+        )
+    {%- endif -%}
+{%- endmacro %}
+
+{#- For a pre-hook: forget what is about to be appended. `--empty` builds no rows, so it must
+    not delete any either. -#}
+{% macro forget(predicate) -%}
+    {%- if is_incremental() and not flags.EMPTY -%}
+        delete from {{ this }} where {{ predicate }}
+    {%- endif -%}
+{%- endmacro %}

@@ -1,0 +1,19 @@
+select
+    vehicle_id,
+    vin,
+    make,
+    model,
+    year,
+    vehicle_type,
+    fleet_id,
+    region,
+    status,
+    refrigerated,
+    has_pto,
+    tank_gallons,
+    redline_rpm,
+    nominal_voltage,
+    time_zone,
+    registered_at,
+    updated_at
+from {{ ref('stg_vehicles') }}

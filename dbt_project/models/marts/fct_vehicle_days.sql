@@ -1,0 +1,52 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    pre_hook="{{ forget(in_touched_days('date_utc')) }}"
+) }}
+
+with vehicle_hours as (
+    select
+        *,
+        (hour_start at time zone 'UTC')::date as date_utc,
+        -- weight of the hour's mean speed: the time over which speed is known, as nearly as the
+        -- hour tells it
+        seconds_seen * (1 - coalesce(missing_speed, 0)) as speed_seconds
+    from {{ ref('fct_vehicle_hours') }}
+    where {{ in_hours_of_touched_days('hour_start') }}
+)
+
+select
+    date_utc,
+    vehicle_id,
+    count(*) as hours_seen,
+    sum(messages)::bigint as messages,
+    sum(conflicts)::bigint as conflicts,
+    sum(invalid_values)::bigint as invalid_values,
+    min(first_event_time) as first_event_time,
+    max(last_event_time) as last_event_time,
+    sum(seconds_seen) as seconds_seen,
+    sum(distance_miles) as distance_miles,
+    sum(engine_seconds) as engine_seconds,
+    sum(idle_seconds) as idle_seconds,
+    sum(moving_seconds) as moving_seconds,
+    sum(idle_seconds) / nullif(sum(engine_seconds) filter (where idle_seconds is not null), 0)
+        as idle_share,
+    sum(fuel_used_percent) as fuel_used_percent,
+    sum(fuel_used_gallons) as fuel_used_gallons,
+    sum(speed_avg_mph * speed_seconds)
+    / nullif(sum(speed_seconds) filter (where speed_avg_mph is not null), 0) as speed_avg_mph,
+    max(speed_max_mph) as speed_max_mph,
+    sum(rpm_avg * engine_seconds)
+    / nullif(sum(engine_seconds) filter (where rpm_avg is not null), 0) as rpm_avg,
+    max(rpm_max) as rpm_max,
+    max(coolant_max_c) as coolant_max_c,
+    (
+        array_agg(odometer_first_mi order by hour_start)
+        filter (where odometer_first_mi is not null)
+    )[1] as odometer_first_mi,
+    (
+        array_agg(odometer_last_mi order by hour_start desc)
+        filter (where odometer_last_mi is not null)
+    )[1] as odometer_last_mi
+from vehicle_hours
+group by date_utc, vehicle_id

@@ -1,0 +1,13 @@
+select
+    event_hour,
+    hour_start,
+    vehicle_id,
+    read,
+    accepted,
+    duplicate,
+    rejected,
+    pending,
+    rejected_by_reason,
+    late,
+    newest_append_time
+from {{ source('warehouse', 'vehicle_outcomes') }}

@@ -1,0 +1,109 @@
+"""Checks that look across tables: conservation of messages and freshness of the marts."""
+
+from collections.abc import Iterator, Mapping
+
+from dagster import (
+    AssetCheckEvaluation,
+    AssetCheckExecutionContext,
+    AssetCheckResult,
+    AssetChecksDefinition,
+    AssetCheckSpec,
+    AssetKey,
+    HourlyPartitionsDefinition,
+    MetadataValue,
+    asset_check,
+    multi_asset_check,
+)
+
+from fleet_assets.assets.common import markdown_table, moment
+from fleet_assets.assets.platform import Platform
+from fleet_assets.assets.stages import log_check
+from fleet_assets.flow import Freshness, freshness
+from fleet_assets.lake.conservation import Account, account, offset_differences
+
+CONSERVATION = AssetCheckSpec(
+    "conservation",
+    asset="telemetry_outcomes",
+    description="Every message is accounted for: the outcomes of each hour of the run are compared"
+    " with rows counted in raw_telemetry, telemetry and telemetry_rejects.",
+)
+FRESHNESS_ASSET = AssetKey("fct_vehicle_hours")
+
+
+def build_conservation(partitions_def: HourlyPartitionsDefinition) -> AssetChecksDefinition:
+    """The check by event hour."""
+    spec = CONSERVATION._replace(partitions_def=partitions_def)
+
+    @multi_asset_check(name="conservation", specs=[spec], can_subset=True)
+    def conservation(
+        context: AssetCheckExecutionContext, platform: Platform
+    ) -> Iterator[AssetCheckResult]:
+        hours = list(context.op_execution_context.partition_keys)
+        for counted in account(platform.lake, hours):
+            log_check(
+                context.op_execution_context,
+                AssetCheckEvaluation(
+                    asset_key=spec.asset_key,
+                    check_name=spec.name,
+                    passed=not counted.differences,
+                    metadata=_account_metadata(counted),
+                    partition=counted.event_hour,
+                ),
+            )
+        yield from ()
+
+    return conservation
+
+
+@asset_check(
+    asset="landings",
+    name="offsets",
+    description="Landed ranges join without a gap or an overlap, nothing expired unread, and"
+    " raw_telemetry holds what they hold.",
+)
+def offsets_check(platform: Platform) -> AssetCheckResult:
+    """Law 1 over the whole of Kafka's offsets."""
+    differences = offset_differences(platform.lake)
+    return AssetCheckResult(
+        passed=not differences,
+        metadata={
+            "differences": MetadataValue.md("\n".join(f"- {d}" for d in differences) or "none")
+        },
+    )
+
+
+@asset_check(
+    asset=FRESHNESS_ASSET,
+    name="freshness",
+    description="The newest landed messages against the newest in the marts. No data is not"
+    " staleness: only messages that have landed and are not shown count.",
+)
+def freshness_check(platform: Platform) -> AssetCheckResult:
+    """Evaluated by its sensor every minute, or by hand."""
+    found = freshness(platform.lake, platform.postgres_url, platform.settings)
+    return AssetCheckResult(passed=found.passed, metadata=freshness_metadata(found))
+
+
+def freshness_metadata(found: Freshness) -> Mapping[str, MetadataValue]:
+    """How fresh the marts are, for people."""
+    return {
+        "newest landed": MetadataValue.text(moment(found.newest_landed)),
+        "newest in the marts": MetadataValue.text(moment(found.newest_shown)),
+        "oldest waiting": MetadataValue.text(moment(found.waiting_since)),
+        "waiting seconds": MetadataValue.float(found.waiting_seconds),
+        "limit seconds": MetadataValue.float(found.limit.total_seconds()),
+    }
+
+
+def _account_metadata(counted: Account) -> Mapping[str, MetadataValue]:
+    rows = [
+        ["messages", counted.read, counted.raw_rows - counted.pending],
+        ["accepted / telemetry", counted.accepted, counted.telemetry_rows],
+        ["duplicate", counted.duplicate, "–"],
+        ["rejected / rejects", counted.rejected, counted.reject_rows],
+    ]
+    return {
+        "account": MetadataValue.md(markdown_table(["what", "outcomes", "counted"], rows)),
+        "differences": MetadataValue.md("\n".join(counted.differences) or "none"),
+        "pending": MetadataValue.int(counted.pending),
+    }

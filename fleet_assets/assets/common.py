@@ -1,0 +1,89 @@
+"""What the wiring modules share: groups, owners, asset specs made from the contracts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from dagster import (
+    AssetKey,
+    AssetSpec,
+    HourlyPartitionsDefinition,
+    TableColumn,
+    TableColumnConstraints,
+    TableSchema,
+)
+
+from fleet_assets.contracts.table import Column, Table
+from fleet_assets.contracts.tables import TABLE_BY_NAME
+from fleet_assets.settings import Settings
+from partitions.definitions import hourly_partitions
+
+OWNERS: Final = ["team:data-platform"]
+INGEST, LAKE, WAREHOUSE, QUALITY = "ingest", "lake", "warehouse", "quality"
+KAFKA_TOPIC: Final = AssetKey(["kafka", "vehicle_telemetry"])
+REGISTER: Final = AssetKey(["warehouse", "vehicles"])
+
+
+def hours(settings: Settings | None = None) -> HourlyPartitionsDefinition:
+    """The hour partitions of this installation."""
+    return hourly_partitions((settings or Settings()).partitions_start)
+
+
+def column_schema(contract: Table) -> TableSchema:
+    """The contract's columns as the Dagster UI shows them."""
+    return TableSchema(columns=[_column(column) for column in contract.columns])
+
+
+def lake_spec(
+    name: str,
+    group: str,
+    deps: Sequence[AssetKey | str],
+    *,
+    partitions_def: HourlyPartitionsDefinition | None,
+    skippable: bool = False,
+) -> AssetSpec:
+    """Spec of a lake table, described by its contract."""
+    contract = TABLE_BY_NAME[name]
+    return AssetSpec(
+        key=name,
+        deps=list(deps),
+        description=f"{contract.description}\n\nOne row: {contract.grain}.",
+        group_name=group,
+        owners=OWNERS,
+        kinds={"deltalake", contract.layer} if contract.layer != "accounting" else {"deltalake"},
+        partitions_def=partitions_def,
+        skippable=skippable,
+        metadata={"dagster/column_schema": column_schema(contract), "grain": contract.grain},
+    )
+
+
+def moment(value: datetime | None) -> str:
+    """A time for people; '–' for none."""
+    return "–" if value is None else value.strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A small table for metadata."""
+    lines = [" | ".join(header), " | ".join("---" for _ in header)]
+    lines += [
+        " | ".join(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row)
+        for row in rows
+    ]
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def _column(column: Column) -> TableColumn:
+    unit = f" [{column.unit}]" if column.unit else ""
+    checks = []
+    if column.minimum is not None or column.maximum is not None:
+        low = "" if column.minimum is None else f"{column.minimum:g}"
+        high = "" if column.maximum is None else f"{column.maximum:g}"
+        checks.append(f"{low}…{high}")
+    return TableColumn(
+        name=column.name,
+        type=str(column.dtype),
+        description=column.description + unit,
+        constraints=TableColumnConstraints(nullable=column.nullable, other=checks),
+    )

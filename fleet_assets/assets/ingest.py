@@ -1,0 +1,111 @@
+"""From Kafka to `raw_telemetry`: the landing job and the external assets around it.
+
+Landing is a job and not an asset's materialisation, because which hours a range of offsets
+touches is known only when it has been read: each touched hour is then logged as materialised.
+"""
+
+from collections import Counter
+
+from dagster import (
+    AssetKey,
+    AssetMaterialization,
+    AssetSpec,
+    Config,
+    HourlyPartitionsDefinition,
+    JobDefinition,
+    MetadataValue,
+    OpExecutionContext,
+    in_process_executor,
+    job,
+    op,
+)
+
+from fleet_assets.assets.common import INGEST, KAFKA_TOPIC, LAKE, OWNERS, lake_spec
+from fleet_assets.assets.platform import Platform
+from fleet_assets.kafka.read import read_ranges
+from fleet_assets.lake.landing import AlreadyLandedError, land
+from fleet_assets.telemetry.placement import place
+from fleet_assets.telemetry.source import Source
+
+LANDING_JOB = "landing"
+
+
+class OffsetRange(Config):
+    """A half-open range of offsets of one Kafka partition."""
+
+    partition: int
+    start: int
+    end: int
+
+
+class LandingConfig(Config):
+    """Exactly what to read."""
+
+    topic: str
+    cluster_id: str
+    topic_id: str
+    ranges: list[OffsetRange]
+
+
+@op(description="Reads the given ranges and commits rows and offsets in one Delta transaction.")
+def land_ranges(context: OpExecutionContext, config: LandingConfig, platform: Platform) -> None:
+    """Lands chunk by chunk; each chunk is committed before the next is read."""
+    source = Source(config.cluster_id, config.topic_id)
+    ranges = {r.partition: (r.start, r.end) for r in config.ranges}
+    per_hour: Counter[str] = Counter()
+    version = -1
+    try:
+        for chunk in read_ranges(platform.broker, config.topic, config.topic_id, ranges):
+            placed = place(chunk.messages, platform.time_policy)
+            landed = land(platform.lake, source, chunk.ranges, placed, chunk.lost)
+            per_hour.update(landed.messages)
+            version = landed.version
+            context.log.info(f"version {version}: {chunk.messages.height:,} messages")
+    except AlreadyLandedError as error:
+        context.log.warning(str(error))
+    for event_hour, messages in sorted(per_hour.items()):
+        context.log_event(
+            AssetMaterialization(
+                "raw_telemetry",
+                partition=event_hour,
+                metadata={
+                    "dagster/partition_row_count": MetadataValue.int(messages),
+                    "messages": MetadataValue.int(messages),
+                    "raw version": MetadataValue.int(version),
+                },
+            )
+        )
+
+
+@job(
+    name=LANDING_JOB,
+    executor_def=in_process_executor,
+    description="Reads ranges of offsets from Kafka into raw_telemetry. Requested by its sensor.",
+)
+def landing_job() -> None:
+    """The landing."""
+    land_ranges()
+
+
+def ingest_assets(partitions_def: HourlyPartitionsDefinition) -> list[AssetSpec]:
+    """Assets that Dagster shows but does not materialise."""
+    topic = AssetSpec(
+        key=KAFKA_TOPIC,
+        description="Messages of the vehicles, key vehicle_id; times are Kafka's LogAppendTime.",
+        group_name=INGEST,
+        owners=OWNERS,
+        kinds={"kafka"},
+    )
+    raw = lake_spec("raw_telemetry", INGEST, [KAFKA_TOPIC], partitions_def=partitions_def)
+    landings = lake_spec("landings", INGEST, [KAFKA_TOPIC], partitions_def=None)
+    register = AssetSpec(
+        key=AssetKey(["warehouse", "vehicles"]),
+        description="The vehicle register, kept by `fleet vehicles import`, with its history.",
+        group_name=INGEST,
+        owners=OWNERS,
+        kinds={"postgres"},
+    )
+    return [topic, raw, landings, register]
+
+
+__all__ = ["LAKE", "LANDING_JOB", "JobDefinition", "ingest_assets", "landing_job"]

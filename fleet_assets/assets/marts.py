@@ -1,0 +1,86 @@
+"""dbt's models and tests as assets and checks of the same graph."""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from dagster import AssetExecutionContext, AssetKey, AssetsDefinition, Config
+from dagster_dbt import DagsterDbtTranslator, DbtCliResource, dbt_assets
+from pydantic import Field
+
+from fleet_assets.assets.common import OWNERS, QUALITY, WAREHOUSE
+from fleet_assets.assets.platform import Platform
+from fleet_assets.warehouse.dbt_env import dbt_environment, touched_environment
+from fleet_assets.warehouse.dbt_project import PROJECT_DIR, dbt_executable
+from fleet_assets.warehouse.ledger import read_ledger, record_failure
+from fleet_assets.warehouse.staleness import mark_marts, pending_marts
+
+DBT_POOL = "dbt"
+"""One dbt run at a time."""
+
+
+class MartsConfig(Config):
+    """What to rebuild."""
+
+    everything: bool = Field(
+        default=False,
+        description="Rebuild all windows. Otherwise only hours that were loaded since.",
+    )
+
+
+class Translator(DagsterDbtTranslator):
+    """Keys, groups and owners of dbt's models in Dagster."""
+
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> AssetKey:
+        """Models go by their own name; sources by schema and table, as the loads are named."""
+        if dbt_resource_props["resource_type"] == "source":
+            return AssetKey([dbt_resource_props["source_name"], dbt_resource_props["name"]])
+        return AssetKey(dbt_resource_props["name"])
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
+        """Quality marts beside the other quality assets."""
+        return QUALITY if "quality" in dbt_resource_props["name"] else WAREHOUSE
+
+    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:
+        """The same owners for all."""
+        return OWNERS
+
+
+def build_marts(manifest: Path) -> AssetsDefinition:
+    """The assets of this stage."""
+
+    @dbt_assets(
+        manifest=manifest,
+        name="build_marts",
+        dagster_dbt_translator=Translator(),
+        pool=DBT_POOL,
+    )
+    def build(
+        context: AssetExecutionContext, config: MartsConfig, platform: Platform
+    ) -> Iterator[Any]:
+        url = platform.postgres_url
+        hours = pending_marts(url)
+        loaded = read_ledger(url, "warehouse", None if config.everything else hours)
+        if not hours and not config.everything:
+            context.log.info("no hour was loaded since the marts were built")
+        environment = dbt_environment(url, (platform.settings.home / "dbt").absolute())
+        if not config.everything:
+            environment |= touched_environment(hours)
+        os.environ.update(environment)
+        dbt = DbtCliResource(
+            project_dir=str(PROJECT_DIR),
+            profiles_dir=str(PROJECT_DIR),
+            dbt_executable=dbt_executable(),
+            global_config_flags=["--no-use-colors"],
+        )
+        try:
+            yield from dbt.cli(
+                ["build"], context=context, target_path=Path(environment["DBT_TARGET_PATH"])
+            ).stream()
+        except Exception as error:
+            record_failure(url, "marts", hours, f"dbt: {error}"[:2000], context.run_id)
+            raise
+        mark_marts(url, loaded, context.run_id)
+
+    return build

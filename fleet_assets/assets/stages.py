@@ -1,0 +1,107 @@
+"""Working through the hours of a run one by one, so that one bad hour holds up no other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from dagster import (
+    AssetCheckEvaluation,
+    AssetExecutionContext,
+    Failure,
+    MetadataValue,
+    OpExecutionContext,
+)
+
+from fleet_assets.telemetry.validation import InvalidHourError
+from fleet_assets.warehouse.ledger import LedgerEntry, Stage, read_ledger, record, record_failure
+
+T = TypeVar("T")
+
+
+def work_hours(
+    context: AssetExecutionContext,
+    postgres_url: str,
+    stage: Stage,
+    work: Callable[[str], T],
+    version_of: Callable[[T], int],
+    rows_of: Callable[[T], int],
+    upstream: Stage | None,
+    on_failure: Callable[[str, Exception], None],
+) -> dict[str, T]:
+    """Does the work for each hour of the run and notes in the ledger how it went.
+
+    An hour whose upstream stage failed is withheld. In a run of one hour a failure fails the run,
+    so that the UI shows the partition as failed; in a range the other hours go on.
+
+    Returns:
+        Results of the hours that went well.
+    """
+    event_hours = list(context.partition_keys)
+    held_back = _failed(postgres_url, upstream, event_hours) if upstream else {}
+    done: dict[str, T] = {}
+    failed: dict[str, str] = {}
+    for number, event_hour in enumerate(event_hours, start=1):
+        if event_hour in held_back:
+            entry = LedgerEntry(stage, event_hour, state="withheld", detail=held_back[event_hour])
+            record(postgres_url, [entry])
+            context.log.warning(f"{event_hour} withheld: {held_back[event_hour]}")
+            continue
+        try:
+            done[event_hour] = work(event_hour)
+        except Exception as error:
+            failed[event_hour] = _in_words(error)
+            record_failure(postgres_url, stage, [event_hour], failed[event_hour], context.run_id)
+            on_failure(event_hour, error)
+            context.log.error(f"{event_hour} failed and is left as it was: {failed[event_hour]}")
+        else:
+            context.log.info(f"{event_hour} done ({number} of {len(event_hours)})")
+    record(
+        postgres_url,
+        [
+            LedgerEntry(
+                stage, hour, processed_version=version_of(result), rows=rows_of(result),
+                run_id=context.run_id,
+            )
+            for hour, result in done.items()
+        ],
+    )  # fmt: skip
+    if failed and len(event_hours) == 1:
+        raise Failure(f"{event_hours[0]}: {failed[event_hours[0]]}")
+    if held_back and len(event_hours) == 1:
+        raise Failure(f"{event_hours[0]} is withheld: {held_back[event_hours[0]]}")
+    return done
+
+
+def add_hour_metadata(
+    context: AssetExecutionContext, asset: str, event_hour: str, metadata: Mapping[str, Any]
+) -> None:
+    """Metadata of one hour's materialisation of one asset."""
+    context.add_asset_metadata(metadata, asset_key=asset, partition_key=event_hour)
+
+
+def log_check(
+    context: AssetExecutionContext | OpExecutionContext, evaluation: AssetCheckEvaluation
+) -> None:
+    """Logs the verdict of one check on one hour, whatever the other hours of the run give."""
+    context.log_event(evaluation)  # type: ignore[arg-type]  # it is handled, only not annotated
+
+
+def failure_metadata(error: Exception) -> dict[str, MetadataValue[Any]]:
+    """What is shown of an hour that failed."""
+    return {"state": MetadataValue.text("failed"), "error": MetadataValue.text(_in_words(error))}
+
+
+def _failed(postgres_url: str, stage: Stage, event_hours: list[str]) -> dict[str, str]:
+    entries = read_ledger(postgres_url, stage, event_hours)
+    return {
+        e.event_hour: f"{stage} {e.state}: {e.detail or 'no detail'}"
+        for e in entries
+        if e.state != "fresh"
+    }
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, InvalidHourError):
+        return str(error)
+    return f"{type(error).__name__}: {error}"[:2000]

@@ -1,0 +1,139 @@
+"""`telemetry` and what is committed with it: rejects and outcomes, hour by hour."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from dagster import (
+    AssetCheckEvaluation,
+    AssetCheckSpec,
+    AssetExecutionContext,
+    AssetKey,
+    AssetsDefinition,
+    BackfillPolicy,
+    Config,
+    HourlyPartitionsDefinition,
+    MaterializeResult,
+    MetadataValue,
+    multi_asset,
+)
+from pydantic import Field
+
+from fleet_assets.assets.common import LAKE, QUALITY, lake_spec
+from fleet_assets.assets.platform import Platform
+from fleet_assets.assets.stages import add_hour_metadata, failure_metadata, log_check, work_hours
+from fleet_assets.lake.refresh import HourRefreshed, refresh_hour
+from fleet_assets.telemetry.validation import InvalidHourError, Verdict
+from fleet_assets.warehouse.vehicles import known_vehicles
+
+TABLES = ("telemetry", "telemetry_rejects", "telemetry_outcomes", "vehicle_outcomes")
+CONTRACT_CHECK = "contract"
+_ROW_COUNT = {"telemetry": "accepted", "telemetry_rejects": "rejected"}
+
+
+class RefreshConfig(Config):
+    """How to work on the hours of the run."""
+
+    rebuild: bool = Field(
+        default=True,
+        description="Make each hour anew from all its raw messages (the same rows result). The"
+        " refresh sensor turns it off: then only new messages are taken in.",
+    )
+
+
+def build_telemetry_assets(partitions_def: HourlyPartitionsDefinition) -> AssetsDefinition:
+    """The assets of this stage."""
+    raw = AssetKey("raw_telemetry")
+    register = AssetKey(["warehouse", "vehicles"])
+
+    @multi_asset(
+        name="refresh_telemetry",
+        specs=[
+            lake_spec(
+                name,
+                LAKE if name in _ROW_COUNT else QUALITY,
+                [raw, register],
+                partitions_def=partitions_def,
+                skippable=True,
+            )
+            for name in TABLES
+        ],
+        check_specs=[
+            AssetCheckSpec(
+                CONTRACT_CHECK,
+                asset=name,
+                description="Types, nulls, bounds and keys by Pandera, before the commit.",
+                partitions_def=partitions_def,
+            )
+            for name in TABLES
+        ],
+        backfill_policy=BackfillPolicy.single_run(),
+        partitions_def=partitions_def,
+        can_subset=True,
+    )
+    def refresh_telemetry(
+        context: AssetExecutionContext, config: RefreshConfig, platform: Platform
+    ) -> Iterator[MaterializeResult[None]]:
+        lake, url = platform.lake, platform.postgres_url
+        known = frozenset(known_vehicles(url)["vehicle_id"])
+        late_after = platform.settings.late_after
+        raw_snapshot = lake.open("raw_telemetry")
+
+        def on_failure(event_hour: str, error: Exception) -> None:
+            for verdict in error.verdicts if isinstance(error, InvalidHourError) else ():
+                _log_verdict(context, event_hour, verdict)
+            for name in context.selected_asset_keys:
+                add_hour_metadata(context, name.path[-1], event_hour, failure_metadata(error))
+
+        done = work_hours(
+            context,
+            url,
+            "telemetry",
+            work=lambda hour: refresh_hour(
+                lake, hour, known, late_after, force_rebuild=config.rebuild, raw=raw_snapshot
+            ),
+            version_of=lambda result: result.processed_version,
+            rows_of=lambda result: result.totals["accepted"],
+            upstream=None,
+            on_failure=on_failure,
+        )
+        for event_hour, result in done.items():
+            for verdict in result.verdicts:
+                _log_verdict(context, event_hour, verdict)
+            for key in context.selected_asset_keys:
+                name = key.path[-1]
+                add_hour_metadata(context, name, event_hour, _metadata(name, result))
+        for key in context.selected_asset_keys:
+            yield MaterializeResult(asset_key=key)
+
+    return refresh_telemetry
+
+
+def _log_verdict(context: AssetExecutionContext, event_hour: str, verdict: Verdict) -> None:
+    log_check(
+        context,
+        AssetCheckEvaluation(
+            asset_key=AssetKey(verdict.table),
+            check_name=CONTRACT_CHECK,
+            passed=verdict.passed,
+            metadata={
+                "rows checked": MetadataValue.int(verdict.rows),
+                "failures": MetadataValue.md(
+                    "\n".join(f"- {f}" for f in verdict.failures) or "none"
+                ),
+            },
+            partition=event_hour,
+        ),
+    )
+
+
+def _metadata(name: str, result: HourRefreshed) -> dict[str, MetadataValue[Any]]:
+    metadata: dict[str, MetadataValue[Any]] = {
+        count: MetadataValue.int(value) for count, value in result.totals.items()
+    }
+    metadata["new messages"] = MetadataValue.int(result.new_messages)
+    metadata["raw version"] = MetadataValue.int(result.processed_version)
+    metadata["rebuilt"] = MetadataValue.bool(result.rebuilt)
+    if name in _ROW_COUNT:
+        rows = MetadataValue.int(result.totals[_ROW_COUNT[name]])
+        metadata["dagster/partition_row_count"] = rows
+    return metadata

@@ -1,0 +1,79 @@
+"""The only place where Dagster objects are assembled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dagster import (
+    AssetSelection,
+    Definitions,
+    ScheduleDefinition,
+    define_asset_job,
+    definitions,
+    in_process_executor,
+)
+
+from fleet_assets.assets.checks import build_conservation, freshness_check, offsets_check
+from fleet_assets.assets.common import hours
+from fleet_assets.assets.ingest import ingest_assets, landing_job
+from fleet_assets.assets.marts import build_marts
+from fleet_assets.assets.platform import Platform
+from fleet_assets.assets.telemetry import build_telemetry_assets
+from fleet_assets.assets.vehicle_hours import build_vehicle_hours
+from fleet_assets.assets.warehouse import build_warehouse_load
+from fleet_assets.warehouse.dbt_project import prepare_manifest
+from sensors.freshness import build_freshness_sensor
+from sensors.landing import build_landing_sensor
+from sensors.refresh import REFRESH_JOB, build_refresh_sensor
+
+
+def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitions:
+    """Fresh definitions, so that tests can swap parts.
+
+    Args:
+        resource_overrides: resources by name that replace the usual ones.
+    """
+    platform = Platform()
+    partitions_def = hours(platform.settings)
+    assets = [
+        build_telemetry_assets(partitions_def),
+        build_vehicle_hours(partitions_def),
+        build_warehouse_load(partitions_def),
+        build_marts(prepare_manifest(platform.settings.home)),
+    ]
+    conservation = build_conservation(partitions_def)
+    refresh_job = define_asset_job(
+        REFRESH_JOB,
+        selection=AssetSelection.assets(*assets)
+        | AssetSelection.checks_for_assets(*assets)
+        | AssetSelection.checks(conservation),
+        partitions_def=partitions_def,
+        executor_def=in_process_executor,
+        description="From raw_telemetry to the marts, for the hours of the run.",
+    )
+    verify_job = define_asset_job(
+        "verify",
+        selection=AssetSelection.checks(offsets_check),
+        executor_def=in_process_executor,
+        description="Checks over the whole lake.",
+    )
+    return Definitions(
+        assets=[*ingest_assets(partitions_def), *assets],
+        asset_checks=[conservation, offsets_check, freshness_check],
+        jobs=[landing_job, refresh_job, verify_job],
+        schedules=[ScheduleDefinition(job=verify_job, cron_schedule="*/15 * * * *")],
+        sensors=[
+            build_landing_sensor(platform),
+            build_refresh_sensor(platform, refresh_job),
+            build_freshness_sensor(platform),
+        ],
+        resources={"platform": platform, **(resource_overrides or {})},
+        executor=in_process_executor,
+    )
+
+
+@definitions
+def defs() -> Definitions:
+    """What Dagster loads, made when it asks: importing this module has no side effects."""
+    return build_defs()

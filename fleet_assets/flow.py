@@ -1,0 +1,91 @@
+"""The state of the flow across lake and warehouse: progress of each hour, freshness.
+
+The sensors, the freshness check and `fleet status` all ask here, so that they cannot disagree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from fleet_assets.lake.landed import landed_hours, waiting_since
+from fleet_assets.lake.store import Lake
+from fleet_assets.settings import Settings
+from fleet_assets.warehouse.ledger import LedgerEntry, read_ledger
+from fleet_assets.warehouse.staleness import hours_to_requeue
+from partitions.planning import HourProgress
+
+FRESHNESS_LIMIT = timedelta(minutes=5)
+"""Messages wait longer than this only if something is wrong (late ones may wait for their turn)."""
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """The newest landed message against the newest in the marts.
+
+    Attributes:
+        waiting_since: arrival of the oldest message that has landed and is not shown.
+        waiting_seconds: how long it has waited; 0 if none waits.
+    """
+
+    newest_landed: datetime | None
+    newest_shown: datetime | None
+    waiting_since: datetime | None
+    waiting_seconds: float
+    limit: timedelta
+
+    @property
+    def passed(self) -> bool:
+        """Nothing waits for longer than it may."""
+        return self.waiting_seconds <= self.limit.total_seconds()
+
+
+def hour_progress(lake: Lake, postgres_url: str) -> list[HourProgress]:
+    """How far every hour that holds messages has come."""
+    landed = landed_hours(lake.open("raw_telemetry"))
+    entries: dict[str, list[LedgerEntry]] = {}
+    for entry in read_ledger(postgres_url):
+        entries.setdefault(entry.event_hour, []).append(entry)
+    requeued = hours_to_requeue(postgres_url)
+    progress = []
+    for hour in landed:
+        known = entries.get(hour.event_hour, [])
+        shown = next((e for e in known if e.stage == "marts"), None)
+        failing = [e for e in known if e.state == "failed"]
+        waits = [e.next_attempt_at for e in failing if e.next_attempt_at is not None]
+        progress.append(
+            HourProgress(
+                hour.event_hour,
+                landed_version=hour.newest_version,
+                shown_version=shown.processed_version if shown else None,
+                shown_at=shown.processed_at if shown else None,
+                attempts=max((e.attempts for e in failing), default=0),
+                next_attempt_at=max(waits, default=None),
+                requeued=hour.event_hour in requeued,
+            )
+        )
+    return progress
+
+
+def freshness(
+    lake: Lake, postgres_url: str, settings: Settings, now: datetime | None = None
+) -> Freshness:
+    """Compares what has landed with what the marts show."""
+    now = now or datetime.now(UTC)
+    raw = lake.open("raw_telemetry")
+    marts = [e for e in read_ledger(postgres_url, "marts") if e.processed_version is not None]
+    shown = {e.event_hour: e.processed_version for e in marts if e.processed_version is not None}
+    landed = landed_hours(raw)
+    waiting = waiting_since(raw, shown)
+    in_marts = [
+        hour.newest_append_time
+        for hour in landed
+        if shown.get(hour.event_hour, -1) >= hour.newest_version
+    ]
+    return Freshness(
+        newest_landed=max((hour.newest_append_time for hour in landed), default=None),
+        newest_shown=max(in_marts, default=None),
+        waiting_since=waiting,
+        waiting_seconds=0.0 if waiting is None else max(0.0, (now - waiting).total_seconds()),
+        limit=FRESHNESS_LIMIT + settings.late_interval,
+    )

@@ -1,0 +1,65 @@
+"""What has landed, hour by hour, from the statistics of raw_telemetry's files alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import polars as pl
+
+from fleet_assets.lake.store import Lake, TableSnapshot
+
+
+@dataclass(frozen=True)
+class LandedHour:
+    """What raw_telemetry holds of one hour.
+
+    Attributes:
+        newest_version: newest version that brought messages.
+        messages: number of messages.
+        newest_append_time: newest arrival.
+    """
+
+    event_hour: str
+    newest_version: int
+    messages: int
+    newest_append_time: datetime
+
+
+def landed_hours(raw: TableSnapshot) -> list[LandedHour]:
+    """All hours that hold messages, in order."""
+    if raw.files.is_empty():
+        return []
+    grouped = raw.files.group_by("event_hour").agg(
+        pl.col("max.landing_version").max(),
+        pl.col("num_records").sum(),
+        pl.col("max.append_time").max(),
+    )
+    return [LandedHour(*row) for row in grouped.sort("event_hour").iter_rows()]
+
+
+def waiting_since(raw: TableSnapshot, shown: dict[str, int]) -> datetime | None:
+    """Arrival of the oldest message that is not shown yet; None: all are.
+
+    Args:
+        raw: snapshot of `raw_telemetry`.
+        shown: per hour the version whose messages are shown.
+    """
+    if raw.files.is_empty():
+        return None
+    known = pl.DataFrame(
+        {"event_hour": list(shown), "shown": list(shown.values())},
+        schema={"event_hour": pl.String, "shown": pl.Int64},
+    )
+    waiting = raw.files.join(known, on="event_hour", how="left").filter(
+        pl.col("max.landing_version") > pl.col("shown").fill_null(-1)
+    )
+    oldest = waiting["min.append_time"].min()
+    return oldest if isinstance(oldest, datetime) else None
+
+
+def newest_event(lake: Lake) -> datetime | None:
+    """Event time of the newest row of telemetry."""
+    files = lake.open("telemetry").files
+    newest = None if files.is_empty() else files["max.event_time"].max()
+    return newest if isinstance(newest, datetime) else None

@@ -1,0 +1,65 @@
+"""TCP ports on this machine: is one free, who holds it, give me any."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import psutil
+
+from fleet_assets.errors import FleetError
+
+LOOPBACK = "127.0.0.1"
+
+
+def ensure_free(port: int, service: str, setting: str) -> None:
+    """Raise unless ``port`` can be listened on.
+
+    Raises:
+        FleetError: naming the port, its holder if the system tells, and the setting to change.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError as error:
+            raise FleetError(
+                f"Port {port} for {service} cannot be used ({os.strerror(error.errno or 0).lower()}"
+                f"{_holder(port)}): free it, or set {setting} to another port."
+            ) from None
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def is_listening(port: int) -> bool:
+    """Whether a connection to ``port`` is accepted."""
+    try:
+        with socket.create_connection((LOOPBACK, port), timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+def _holder(port: int) -> str:
+    try:
+        connections = psutil.net_connections("tcp")
+    except psutil.Error:
+        return ""
+    for connection in connections:
+        if (
+            connection.status == psutil.CONN_LISTEN
+            and connection.laddr
+            and connection.laddr.port == port
+            and connection.pid
+        ):
+            try:
+                return f", held by {psutil.Process(connection.pid).name()}, pid {connection.pid}"
+            except psutil.Error:
+                return f", held by pid {connection.pid}"
+    return ""

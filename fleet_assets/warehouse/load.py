@@ -1,0 +1,128 @@
+"""Replaces whole hours in the warehouse's tables, all tables and the ledger in one transaction."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Final, Literal
+
+import polars as pl
+import psycopg
+from psycopg import sql
+
+from fleet_assets.contracts.table import UTC_MICROSECONDS
+from fleet_assets.warehouse.connection import LOAD_TRIES, transact
+from fleet_assets.warehouse.ledger import LedgerEntry, record
+from partitions.hours import hour_start, windows
+
+LoadedTable = Literal["vehicle_hours", "vehicle_outcomes", "telemetry_outcomes"]
+
+# Tables that are partitioned by month, each with the mart that dbt fills from it.
+PARTITIONED: Final[Mapping[str, Sequence[str]]] = {
+    "vehicle_hours": ("warehouse.vehicle_hours", "marts.fct_vehicle_hours"),
+    "vehicle_outcomes": ("warehouse.vehicle_outcomes",),
+}
+GENERATED: Final = {"vehicle_outcomes": ["unknown_vehicle"]}  # PostgreSQL computes these
+ROWS_PER_CHUNK: Final = 50_000  # bounds the CSV text held in memory
+NULL: Final = r"\N"
+EPOCH_HOUR = 3600
+
+
+def replace_hours(
+    postgres_url: str,
+    frames: Mapping[LoadedTable, pl.DataFrame],
+    hours: Sequence[str],
+    ledger: Iterable[LedgerEntry] = (),
+) -> int:
+    """Make ``frames`` everything that these hours hold; readers see all of it or none of it.
+
+    Args:
+        postgres_url: the warehouse.
+        frames: rows by table, with ``event_hour``; ``hour_start`` is derived where it is missing.
+            An hour without rows ends empty.
+        hours: keys of the hours that are replaced.
+        ledger: entries written in the same transaction.
+
+    Returns:
+        The number of rows loaded.
+
+    Raises:
+        ValueError: a frame has rows of other hours.
+        WarehouseError: the server refuses, or stays out of reach through all tries.
+    """
+    if not hours:
+        return 0
+    entries = list(ledger)
+    ready = {table: _prepared(table, frame, hours) for table, frame in frames.items()}
+    transact(
+        postgres_url, lambda connection: _partitions(connection, ready, hours), tries=LOAD_TRIES
+    )
+
+    def work(connection: psycopg.Connection) -> int:
+        _take_turns(connection, hours)
+        for table, frame in ready.items():
+            connection.execute(
+                sql.SQL("delete from {} where {}").format(_name(table), hours_predicate(hours))
+            )
+            _copy(connection, table, frame)
+        record(connection, entries)
+        return sum(frame.height for frame in ready.values())
+
+    return transact(postgres_url, work, tries=LOAD_TRIES)
+
+
+def hours_predicate(hours: Iterable[str]) -> sql.Composed:
+    """``hour_start`` in these hours, as literal windows: PostgreSQL then plans only the
+    partitions that hold them."""
+    return sql.SQL(" or ").join(
+        sql.SQL("(hour_start >= {} and hour_start < {})").format(*map(sql.Literal, window))
+        for window in windows(hours)
+    )
+
+
+def _prepared(table: LoadedTable, frame: pl.DataFrame, hours: Sequence[str]) -> pl.DataFrame:
+    foreign = frame.filter(~pl.col("event_hour").is_in(list(hours)))
+    if not foreign.is_empty():
+        raise ValueError(f"{table}: rows of {foreign['event_hour'][0]}, which is not replaced")
+    frame = frame.drop(GENERATED.get(table, []), strict=False)
+    if "hour_start" in frame.columns:
+        return frame
+    starts = {hour: hour_start(hour) for hour in hours}
+    return frame.with_columns(
+        hour_start=pl.col("event_hour").replace_strict(starts, return_dtype=UTC_MICROSECONDS)
+    )
+
+
+def _partitions(
+    connection: psycopg.Connection, tables: Iterable[str], hours: Sequence[str]
+) -> None:
+    """A transaction of its own: the lock on the parent is held for a moment only."""
+    bounds: tuple[datetime, datetime] = (hour_start(min(hours)), hour_start(max(hours)))
+    for table in tables:
+        for parent in PARTITIONED.get(table, ()):
+            connection.execute(
+                "select warehouse.ensure_month_partitions(%s::regclass, %s, %s)", (parent, *bounds)
+            )
+
+
+def _take_turns(connection: psycopg.Connection, hours: Iterable[str]) -> None:
+    """Two loads of one hour would both delete the old rows and collide on the new ones."""
+    for hour in sorted(hours):
+        number = int(hour_start(hour).timestamp()) // EPOCH_HOUR
+        connection.execute("select pg_advisory_xact_lock(hashtext('load'), %s)", (number,))
+
+
+def _copy(connection: psycopg.Connection, table: str, frame: pl.DataFrame) -> None:
+    statement = sql.SQL("copy {} ({}) from stdin (format csv, null {})").format(
+        _name(table), sql.SQL(", ").join(map(sql.Identifier, frame.columns)), sql.Literal(NULL)
+    )
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        for chunk in frame.iter_slices(ROWS_PER_CHUNK):
+            text = io.BytesIO()
+            chunk.write_csv(text, include_header=False, null_value=NULL, quote_style="non_numeric")
+            copy.write(text.getbuffer())
+
+
+def _name(table: str) -> sql.Identifier:
+    return sql.Identifier("warehouse", table)

@@ -1,0 +1,93 @@
+"""Which hours to refresh next: the decision of the refresh sensor, as a pure function."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Literal
+
+from partitions.hours import HOUR, contiguous_ranges, hour_start
+
+Lane = Literal["fresh", "history", "retry"]
+LONGEST_RANGE: Final = 48
+"""Most hours in one run: its events cost time and the run must stay abortable."""
+
+
+@dataclass(frozen=True)
+class HourProgress:
+    """How far one hour has come.
+
+    Attributes:
+        landed_version: newest version of raw_telemetry that brought messages into it.
+        shown_version: version whose messages the marts show; None: none yet.
+        shown_at: when the marts were last brought up to date.
+        attempts: failed attempts in a row.
+        next_attempt_at: not before this moment, after a failure.
+        requeued: something other than new messages makes it stale (a vehicle was registered).
+    """
+
+    event_hour: str
+    landed_version: int
+    shown_version: int | None = None
+    shown_at: datetime | None = None
+    attempts: int = 0
+    next_attempt_at: datetime | None = None
+    requeued: bool = False
+
+    @property
+    def stale(self) -> bool:
+        """The marts do not show all that has landed."""
+        shown = -1 if self.shown_version is None else self.shown_version
+        return self.requeued or self.landed_version > shown
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A refresh of neighbouring hours, first to last, in one lane."""
+
+    lane: Lane
+    first: str
+    last: str
+
+
+def plan_refresh(
+    hours: Iterable[HourProgress],
+    busy_hours: frozenset[str],
+    busy_lanes: frozenset[str],
+    now: datetime,
+    grace: timedelta,
+    late_interval: timedelta,
+) -> list[PlannedRun]:
+    """The runs to request now, at most one per lane.
+
+    Fresh hours go first and in a lane of their own, so that no backlog holds them up. Closed
+    hours are refreshed at most every `late_interval`. An hour that has failed is tried alone, and
+    not before its time.
+
+    Args:
+        hours: all hours that hold messages.
+        busy_hours: hours that a queued or running refresh will work on.
+        busy_lanes: lanes with a queued or running refresh.
+        now: the moment of the decision.
+        grace: how long after its end an hour still counts as fresh.
+        late_interval: least time between refreshes of a closed hour.
+    """
+    lanes: dict[Lane, list[str]] = {"fresh": [], "retry": [], "history": []}
+    for hour in hours:
+        if not hour.stale or hour.event_hour in busy_hours:
+            continue
+        if hour.attempts > 0:
+            if hour.next_attempt_at is None or hour.next_attempt_at <= now:
+                lanes["retry"].append(hour.event_hour)
+        elif hour_start(hour.event_hour) + HOUR + grace > now:
+            lanes["fresh"].append(hour.event_hour)
+        elif hour.requeued or hour.shown_at is None or now - hour.shown_at >= late_interval:
+            lanes["history"].append(hour.event_hour)
+    runs = []
+    for lane, keys in lanes.items():
+        if keys and lane not in busy_lanes:
+            longest = 1 if lane == "retry" else LONGEST_RANGE
+            first, last = contiguous_ranges(keys, longest)[0]
+            runs.append(PlannedRun(lane, first, last))
+    return runs

@@ -1,0 +1,42 @@
+"""What the sensors ask of the instance: which runs are not finished, and what they work on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
+
+from partitions.hours import hours_between
+
+RANGE_START = "dagster/asset_partition_range_start"
+RANGE_END = "dagster/asset_partition_range_end"
+PARTITION = "dagster/partition"
+LANE = "fleet/lane"
+_UNFINISHED = [
+    DagsterRunStatus.QUEUED,
+    DagsterRunStatus.NOT_STARTED,
+    DagsterRunStatus.STARTING,
+    DagsterRunStatus.STARTED,
+    DagsterRunStatus.CANCELING,
+]
+
+
+def unfinished_runs(instance: DagsterInstance, job_name: str | None = None) -> Sequence[DagsterRun]:
+    """Runs that are queued or under way; `fleet up`'s watcher fails those whose worker is dead."""
+    return instance.get_runs(RunsFilter(job_name=job_name, statuses=_UNFINISHED))
+
+
+def hours_of(runs: Sequence[DagsterRun]) -> frozenset[str]:
+    """Hours that the runs work on, by their partition tags."""
+    hours: set[str] = set()
+    for run in runs:
+        first = run.tags.get(RANGE_START) or run.tags.get(PARTITION)
+        last = run.tags.get(RANGE_END) or first
+        if first and last:
+            hours.update(hours_between(first, last))
+    return frozenset(hours)
+
+
+def lanes_of(runs: Sequence[DagsterRun]) -> frozenset[str]:
+    """Lanes that the runs were requested in."""
+    return frozenset(run.tags[LANE] for run in runs if LANE in run.tags)

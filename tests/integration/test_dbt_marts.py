@@ -1,0 +1,242 @@
+"""dbt on a real PostgreSQL: marts with hand-computed contents, windows, totals, readers.
+
+The tests of this module follow one another on one warehouse, as dbt is slow to start.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+import psycopg
+import pytest
+from installation import Installation
+from warehouse_data import fresh_warehouse, outcomes, query, vehicle, vehicle_hours
+
+from fleet_assets.warehouse.dbt_env import dbt_environment, touched_environment, touched_vars
+from fleet_assets.warehouse.ledger import LedgerEntry
+from fleet_assets.warehouse.load import LoadedTable, replace_hours
+from fleet_assets.warehouse.vehicles import import_vehicles
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+
+PROJECT = Path(__file__).parents[2] / "dbt_project"
+HOURS = ["2026-01-31T05", "2026-01-31T23", "2026-02-01T00", "2026-02-02T10"]
+
+
+@dataclass(frozen=True)
+class Warehouse:
+    url: str
+    state: Path
+
+    def dbt(self, *words: str, touched: list[str] | None = None) -> str:
+        """Run dbt; its output ends up in the failure's message."""
+        done = subprocess.run(
+            [sys.executable, "-m", "dbt.cli.main", *words, "--project-dir", str(PROJECT),
+             "--profiles-dir", str(PROJECT)],
+            env={
+                **os.environ,
+                **dbt_environment(self.url, self.state),
+                **({} if touched is None else touched_environment(touched)),
+            },
+            text=True,
+            capture_output=True,
+            check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def load(self, hour: str, messages: int, version: int = 1) -> None:
+        """T-1 sends these messages in the hour; half as many more cannot be read."""
+        frames: dict[LoadedTable, pl.DataFrame] = outcomes(
+            hour,
+            {
+                "T-1": {"accepted": messages, "duplicate": 1, "late": 2},
+                "(none)": {"reasons": {"invalid_json": messages // 2}},
+            },
+        )
+        frames["vehicle_hours"] = vehicle_hours(
+            {
+                "event_hour": hour,
+                "vehicle_id": "T-1",
+                "messages": messages,
+                "engine_seconds": 100.0,
+                "idle_seconds": float(messages),
+                "distance_miles": 1.5,
+            }
+        )
+        replace_hours(self.url, frames, [hour], [LedgerEntry("warehouse", hour, version, rows=1)])
+
+    def row_versions(self, mart: str, time: str) -> dict[object, set[str]]:
+        """Transactions that wrote the rows, by their time."""
+        found: dict[object, set[str]] = {}
+        for moment, xmin in query(self.url, f"select {time}, xmin::text from marts.{mart}"):
+            found.setdefault(moment, set()).add(xmin)
+        return found
+
+
+@pytest.fixture(scope="module")
+def built(services: Installation, tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
+    """Three days, built from nothing with all tests, unit tests included."""
+    warehouse = Warehouse(fresh_warehouse(services, "marts"), tmp_path_factory.mktemp("dbt"))
+    import_vehicles(warehouse.url, [vehicle(1), vehicle(2)], "test.csv")
+    for hour, messages in zip(HOURS, (10, 20, 30, 40), strict=True):
+        warehouse.load(hour, messages)
+    warehouse.dbt("run", "--empty")
+    warehouse.dbt("build")
+    return warehouse
+
+
+def days(warehouse: Warehouse) -> list[tuple[object, ...]]:
+    return query(
+        warehouse.url,
+        "select date_utc, vehicle_id, hours_seen, messages, idle_share, distance_miles "
+        "from marts.fct_vehicle_days order by date_utc",
+    )
+
+
+def quality(warehouse: Warehouse) -> list[tuple[object, ...]]:
+    return query(
+        warehouse.url,
+        "select date_utc, vehicle_id, read, accepted, duplicate, rejected, rejected_invalid_json, "
+        "late_share from marts.mart_data_quality order by date_utc, vehicle_id",
+    )
+
+
+def test_marts_hold_what_was_loaded(built: Warehouse) -> None:
+    assert query(built.url, "select vehicle_id from marts.dim_vehicles order by 1") == [
+        ("T-1",),
+        ("T-2",),
+    ]
+    assert query(
+        built.url, "select event_hour, messages from marts.fct_vehicle_hours order by 1"
+    ) == list(zip(HOURS, (10, 20, 30, 40), strict=True))
+    assert days(built) == [
+        (date(2026, 1, 31), "T-1", 2, 30, 0.15, 3.0),
+        (date(2026, 2, 1), "T-1", 1, 30, 0.3, 1.5),
+        (date(2026, 2, 2), "T-1", 1, 40, 0.4, 1.5),
+    ]
+    assert quality(built)[:2] == [
+        (date(2026, 1, 31), "(none)", 15, 0, 0, 15, 15, 0.0),
+        (date(2026, 1, 31), "T-1", 32, 30, 2, 0, 0, 0.125),
+    ]
+
+
+def test_only_touched_windows_change(built: Warehouse) -> None:
+    before = {
+        "hours": built.row_versions("fct_vehicle_hours", "event_hour"),
+        "days": built.row_versions("fct_vehicle_days", "date_utc"),
+        "quality": built.row_versions("mart_data_quality", "date_utc"),
+    }
+    for hour in (HOURS[1], HOURS[3]):  # the last one is loaded, but not named
+        built.load(hour, 50, version=2)
+    built.dbt("build", "--exclude-resource-type", "unit_test", touched=[HOURS[1]])
+
+    hours = built.row_versions("fct_vehicle_hours", "event_hour")
+    assert {hour for hour in HOURS if hours[hour] != before["hours"][hour]} == {HOURS[1]}
+    for name, mart in (("days", "fct_vehicle_days"), ("quality", "mart_data_quality")):
+        now = built.row_versions(mart, "date_utc")
+        assert {day for day in now if now[day] != before[name][day]} == {date(2026, 1, 31)}
+    assert days(built) == [
+        (date(2026, 1, 31), "T-1", 2, 60, 0.3, 3.0),
+        (date(2026, 2, 1), "T-1", 1, 30, 0.3, 1.5),
+        (date(2026, 2, 2), "T-1", 1, 40, 0.4, 1.5),
+    ]
+
+
+def test_rebuilding_a_window_is_idempotent_and_readers_never_miss_it(built: Warehouse) -> None:
+    before = days(built), quality(built)
+    missing, stop = [], threading.Event()
+
+    def read() -> int:
+        times = 0
+        with psycopg.connect(built.url, autocommit=True) as connection:
+            while not stop.is_set():
+                (found,) = connection.execute(
+                    "select (select count(*) from marts.fct_vehicle_hours),"
+                    " (select count(*) from marts.fct_vehicle_days),"
+                    " (select count(*) from marts.mart_data_quality),"
+                    " (select count(*) from marts.dim_vehicles)"
+                ).fetchall()
+                times += 1
+                if found != (4, 3, 6, 2):
+                    missing.append(found)
+        return times
+
+    with ThreadPoolExecutor(1) as pool:
+        reader = pool.submit(read)
+        try:
+            built.dbt("run", touched=HOURS[:3])
+        finally:
+            stop.set()
+        assert reader.result() > 100
+    assert missing == []
+    assert (days(built), quality(built)) == before
+
+
+def test_totals_that_differ_from_the_landed_offsets_fail(built: Warehouse) -> None:
+    words = ("test", "--select", "data_quality_totals_equal_outcomes")
+    change = "update warehouse.telemetry_outcomes set read = read + %s where event_hour = %s"
+    settle = "update warehouse.partition_ledger set processed_at = '2026-03-01'"
+
+    def miscount(by: int) -> None:
+        with psycopg.connect(built.url) as connection:
+            connection.execute(change, (by, HOURS[0]))
+            connection.execute(settle)
+
+    miscount(1)
+    with pytest.raises(AssertionError, match="Got 1 result"):
+        built.dbt(*words, touched=HOURS[:2])
+    built.dbt(*words, touched=[HOURS[2]])  # the fault lies outside this window
+    miscount(-1)
+    built.dbt(*words, touched=HOURS[:2])
+
+
+def test_a_var_rebuilds_as_the_environment_does_and_none_rebuilds_all(built: Warehouse) -> None:
+    built.dbt("run", "--vars", touched_vars([HOURS[3]]), touched=[])
+    assert days(built)[2] == (date(2026, 2, 2), "T-1", 1, 50, 0.5, 1.5)
+    everything = days(built), quality(built)
+    versions = built.row_versions("fct_vehicle_days", "date_utc")
+    built.dbt("run", "--full-refresh")
+    assert (days(built), quality(built)) == everything
+    now = built.row_versions("fct_vehicle_days", "date_utc")
+    assert all(now[day] != versions[day] for day in now)
+    assert query(
+        built.url, "select relkind::text from pg_class where relname = 'fct_vehicle_hours'"
+    ) == [("p",)]
+
+
+def test_an_empty_run_and_an_empty_window_delete_nothing(built: Warehouse) -> None:
+    before = days(built), quality(built)
+    built.dbt("run", touched=[])
+    built.dbt("run", "--empty", "--select", "fct_vehicle_hours+")
+    assert (days(built), quality(built)) == before
+
+
+def test_bi_reader_reads_what_dbt_built(built: Warehouse) -> None:
+    with psycopg.connect(built.url, autocommit=True) as connection:
+        connection.execute("set role bi_reader")
+        for mart in ("dim_vehicles", "fct_vehicle_hours", "fct_vehicle_days", "mart_data_quality"):
+            assert connection.execute(f"select count(*) > 0 from marts.{mart}").fetchone() == (
+                True,
+            )
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("select * from staging.stg_vehicles")
+
+
+def test_columns_carry_their_descriptions(built: Warehouse) -> None:
+    undescribed = query(
+        built.url,
+        "select c.relname, a.attname from pg_class as c "
+        "inner join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 "
+        "where c.relnamespace = 'marts'::regnamespace and c.relkind in ('r', 'p') "
+        "and not c.relispartition and col_description(c.oid, a.attnum) is null",
+    )
+    assert undescribed == []

@@ -1,0 +1,85 @@
+"""The dbt project says the same as the contracts, and is told the right windows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import yaml
+
+from fleet_assets.contracts.reasons import REJECT_REASONS
+from fleet_assets.contracts.table import UTC_MICROSECONDS
+from fleet_assets.contracts.tables import VEHICLE_HOURS, VEHICLE_OUTCOMES
+from fleet_assets.warehouse.dbt_env import dbt_environment, touched_environment, touched_vars
+
+PROJECT = Path(__file__).parents[2] / "dbt_project"
+SQL_TYPES = {
+    pl.String(): "text",
+    pl.Int64(): "bigint",
+    pl.Float64(): "double precision",
+    UTC_MICROSECONDS: "timestamp with time zone",
+}
+
+
+def columns_of(model: str) -> dict[str, dict[str, Any]]:
+    (path,) = PROJECT.glob(f"models/*/{model}.yml")
+    (found,) = yaml.safe_load(path.read_text())["models"]
+    return {column["name"]: column for column in found["columns"]}
+
+
+def test_fct_vehicle_hours_has_the_columns_of_the_contract() -> None:
+    declared = {
+        name: column["data_type"] for name, column in columns_of("fct_vehicle_hours").items()
+    }
+    assert declared == {column.name: SQL_TYPES[column.dtype] for column in VEHICLE_HOURS.columns}
+    assert list(columns_of("stg_vehicle_hours")) == VEHICLE_HOURS.names
+
+
+def test_stg_vehicle_outcomes_has_the_columns_of_the_contract() -> None:
+    assert set(columns_of("stg_vehicle_outcomes")) == {*VEHICLE_OUTCOMES.names, "hour_start"}
+
+
+def test_each_reject_reason_is_a_column_of_the_data_quality_mart() -> None:
+    project = yaml.safe_load((PROJECT / "dbt_project.yml").read_text())
+    assert set(project["vars"]["reject_reasons"]) == set(REJECT_REASONS)
+    columns = columns_of("mart_data_quality")
+    assert {name for name in columns if name.startswith("rejected_")} == {
+        f"rejected_{reason}" for reason in REJECT_REASONS
+    }
+
+
+@pytest.mark.parametrize("path", sorted(PROJECT.glob("models/*/*.sql")), ids=lambda path: path.stem)
+def test_every_model_and_column_is_described(path: Path) -> None:
+    (model,) = yaml.safe_load(path.with_suffix(".yml").read_text())["models"]
+    assert model["name"] == path.stem
+    assert model["description"]
+    assert all(column["description"] for column in model["columns"])
+
+
+def test_touched_hours_are_joined_into_windows() -> None:
+    pairs = [
+        ["2026-01-01T05:00:00Z", "2026-01-01T07:00:00Z"],
+        ["2026-01-31T23:00:00Z", "2026-02-01T00:00:00Z"],
+    ]
+    hours = ["2026-01-31T23", "2026-01-01T06", "2026-01-01T05"]
+    assert json.loads(touched_vars(hours)) == {"touched_hours": pairs}
+    assert json.loads(touched_environment(hours)["FLEET_DBT_TOUCHED_HOURS"]) == pairs
+
+
+def test_the_address_is_taken_apart_and_nothing_calls_home() -> None:
+    environment = dbt_environment("postgresql://me:p%40ss@db.example:6543/fleet?sslmode=require")
+    assert (
+        environment.items()
+        >= {
+            "FLEET_DBT_HOST": "db.example",
+            "FLEET_DBT_PORT": "6543",
+            "FLEET_DBT_USER": "me",
+            "FLEET_DBT_PASSWORD": "p@ss",
+            "FLEET_DBT_DATABASE": "fleet",
+            "FLEET_DBT_SSLMODE": "require",
+            "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        }.items()
+    )
