@@ -45,9 +45,12 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
     conservation = build_conservation(partitions_def)
     refresh_job = define_asset_job(
         REFRESH_JOB,
-        selection=AssetSelection.assets(*assets)
-        | AssetSelection.checks_for_assets(*assets)
-        | AssetSelection.checks(conservation),
+        selection=(
+            AssetSelection.assets(*assets)
+            | AssetSelection.checks_for_assets(*assets)
+            | AssetSelection.checks(conservation)
+        )
+        - AssetSelection.checks(freshness_check),  # its sensor evaluates it without a run
         partitions_def=partitions_def,
         executor_def=in_process_executor,
         description="From raw_telemetry to the marts, for the hours of the run.",

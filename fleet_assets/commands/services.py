@@ -91,9 +91,14 @@ def status(
     else:
         _print_services(found.services, None)
         flow = found.flow
-        _report(f"Messages not yet in the lake: {sum(flow.lag.values())}")
+        _report(f"Messages not yet in the lake: {sum(flow.lag.values()):,}")
+        for partition, lag in sorted(flow.lag.items()):
+            landed = flow.last_landed_offset.get(partition)
+            last = "nothing landed" if landed is None else f"landed up to offset {landed:,}"
+            _report(f"  partition {partition}: lag {lag:,}, {last}")
         _report(f"Hours waiting for refresh: {flow.stale_hours}")
-        _report(f"Newest event: {flow.newest_event or 'none yet'}")
+        _report(f"Newest event in the lake: {flow.newest_event or 'none yet'}")
+        _report(f"Newest event in the marts: {flow.newest_mart_row or 'none yet'}")
         _report(f"Failing checks: {', '.join(flow.failing_checks) or 'none'}")
         if found.problem:
             _report(f"Not all could be looked at: {found.problem}")

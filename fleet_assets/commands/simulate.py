@@ -187,7 +187,7 @@ def _run(
             with stopping(runner.stop), sink:
                 runner.run()
         finally:
-            runner.report(finished=True)
+            runner.report()
     _say(runner, progress.rate, output)
 
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from fleet_assets.fleet_sim import drives
 from fleet_assets.fleet_sim.draws import Floats, Ints, Stream, uniform
-from fleet_assets.fleet_sim.faults import FAULT_KINDS, FaultKind, Situation, fault_leg
+from fleet_assets.fleet_sim.fault_legs import fault_leg
+from fleet_assets.fleet_sim.faults import FAULT_KINDS, FaultKind, Situation
 from fleet_assets.fleet_sim.fleet import Fleet
 from fleet_assets.fleet_sim.integrate import Carried, VehicleConstants, integrate
 from fleet_assets.fleet_sim.legs import PIECES, Col, GpsMode

@@ -122,7 +122,9 @@ class KafkaSink:
             self._producer.purge()
             self._producer.flush(1.0)
             return
-        self._producer.flush(self._patience_s + 5.0)
+        give_up = time.monotonic() + self._patience_s + 5.0
+        while self._producer.flush(0.5) and time.monotonic() < give_up:
+            self._raise_failures()
         self._raise_failures()
         if len(self._producer):
             raise self._failure("the broker does not acknowledge")

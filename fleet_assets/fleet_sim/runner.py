@@ -59,6 +59,7 @@ class Runner:
         self.stop = Event()
         self._offset_ms = 0 if follow_clock else now_ms() - simulation.options.start_ms
         self._reported = time.monotonic()
+        self.finished = False
 
     def run(self) -> None:
         """Send until the span is over or somebody asks to stop."""
@@ -72,6 +73,7 @@ class Runner:
             delivery = batch.delivery_ms.clip(max=ending)
             for part in pacer.slices(delivery):
                 self._send(batch.take(part))
+        self.finished = not self.stop.is_set()
 
     def _block_size(self) -> int:
         options = self._simulation.options
@@ -90,16 +92,22 @@ class Runner:
         self._progress.advance(len(part))
         endless = self._simulation.options.span_ms is None
         if endless and time.monotonic() - self._reported > REPORT_EVERY_S:
-            self.report(finished=False)
+            self.report()
             self._reported = time.monotonic()
 
-    def report(self, *, finished: bool) -> None:
+    def report(self) -> None:
         """Write the files that were asked for, about what has been sent so far."""
         simulation, last = self._simulation, self.manifest.last_event_ms
         options = simulation.options
         rows: list[dict[str, Any]] = []
         if last is not None:
-            rows = truth_rows(simulation.faults, simulation.fleet.ids, options.start_ms, last)
+            rows = truth_rows(
+                simulation.faults,
+                simulation.fleet.ids,
+                options.start_ms,
+                last,
+                options.start_ms + options.skip_ms,
+            )
         if self._reports.truth is not None:
             write_truth(self._reports.truth, rows)
         if self._reports.manifest is not None:
@@ -108,7 +116,7 @@ class Runner:
                 faults[row["kind"]] = faults.get(row["kind"], 0) + 1
             settings = asdict(options) | {"start": iso(options.start_ms)}
             content = {
-                "complete": finished and not self.stop.is_set(),
+                "complete": self.finished and self._sink.acknowledged == self.manifest.messages,
                 "options": settings,
                 "acknowledged": self._sink.acknowledged,
                 "faults": faults,

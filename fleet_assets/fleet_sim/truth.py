@@ -15,9 +15,15 @@ COLUMNS: Final = ("vehicle_id", "kind", "start", "end", "detail")
 
 
 def truth_rows(
-    faults: Sequence[Fault], vehicle_ids: Sequence[str], start_ms: int, until_ms: int
+    faults: Sequence[Fault],
+    vehicle_ids: Sequence[str],
+    start_ms: int,
+    until_ms: int,
+    since_ms: int | None = None,
 ) -> list[dict[str, Any]]:
     """Faults that began before ``until_ms``; those that would go on end there.
+
+    Faults that were over at ``since_ms`` are left out: nothing of them was sent.
 
     Times are those at which the vehicle passed the limit, not those of samples.
     """
@@ -25,7 +31,8 @@ def truth_rows(
     for fault in faults:
         begin = start_ms + fault.start * 1000.0
         end = None if fault.end is None else start_ms + fault.end * 1000.0
-        if begin >= until_ms:
+        over = since_ms is not None and end is not None and end <= since_ms
+        if begin >= until_ms or over:
             continue
         cut = end is None or end > until_ms
         rows.append(

@@ -26,7 +26,7 @@ def make_vin(vehicle_type: VehicleType, year: int, serial: int, family: str = "S
     """A made-up VIN; ``year`` from 2010 on, ``serial`` up to 999,999, ``family`` sets it apart.
 
     >>> make_vin("sedan", 2020, 1)
-    '4T1RKF5M7LA000001'
+    '4T18P7322LA000001'
     """
     year_code = _YEARS[(year - 2010) % len(_YEARS)]
     number, letters = crc32(family.encode()), ""

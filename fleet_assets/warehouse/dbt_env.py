@@ -15,6 +15,7 @@ from fleet_assets.warehouse.connection import plain_url
 from partitions.hours import windows
 
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+MOST_WINDOWS = 500  # the longest variable that Linux passes on is 128 KiB, each window has 50 B
 
 
 def dbt_environment(postgres_url: str, state_dir: Path | None = None) -> dict[str, str]:
@@ -42,12 +43,15 @@ def dbt_environment(postgres_url: str, state_dir: Path | None = None) -> dict[st
     return environment
 
 
-def touched_environment(hours: Iterable[str]) -> dict[str, str]:
-    """Environment variable that makes dbt rebuild exactly what these hours touch.
+def touched_environment(hours: Iterable[str] | None) -> dict[str, str]:
+    """Environment variable that makes dbt rebuild exactly what these hours touch; None: all.
 
     It does what ``--vars`` with `touched_vars` does, without the seconds that dbt takes to parse
-    the project anew whenever its vars change.
+    the project anew whenever its vars change. Set it for a rebuild of everything too, lest one
+    that is left from another run counts.
     """
+    if hours is None:
+        return {"FLEET_DBT_TOUCHED_HOURS": "null"}
     return {"FLEET_DBT_TOUCHED_HOURS": json.dumps(_pairs(hours))}
 
 
@@ -61,6 +65,7 @@ def touched_vars(hours: Iterable[str]) -> str:
 
 
 def _pairs(hours: Iterable[str]) -> list[list[str]]:
-    return [
-        [start.strftime(TIME_FORMAT), end.strftime(TIME_FORMAT)] for start, end in windows(hours)
-    ]
+    found = windows(hours)
+    if len(found) > MOST_WINDOWS:  # one that covers them all: more work, the same marts
+        found = [(found[0][0], found[-1][1])]
+    return [[start.strftime(TIME_FORMAT), end.strftime(TIME_FORMAT)] for start, end in found]

@@ -14,6 +14,7 @@ from fleet_assets.contracts.reasons import REJECT_REASONS
 from fleet_assets.contracts.table import UTC_MICROSECONDS
 from fleet_assets.contracts.tables import VEHICLE_HOURS, VEHICLE_OUTCOMES
 from fleet_assets.warehouse.dbt_env import dbt_environment, touched_environment, touched_vars
+from partitions.hours import hours_between
 
 PROJECT = Path(__file__).parents[2] / "dbt_project"
 SQL_TYPES = {
@@ -67,6 +68,17 @@ def test_touched_hours_are_joined_into_windows() -> None:
     hours = ["2026-01-31T23", "2026-01-01T06", "2026-01-01T05"]
     assert json.loads(touched_vars(hours)) == {"touched_hours": pairs}
     assert json.loads(touched_environment(hours)["FLEET_DBT_TOUCHED_HOURS"]) == pairs
+
+
+def test_no_hours_rebuild_nothing_and_none_rebuilds_everything() -> None:
+    assert touched_environment([]) == {"FLEET_DBT_TOUCHED_HOURS": "[]"}
+    assert touched_environment(None) == {"FLEET_DBT_TOUCHED_HOURS": "null"}
+
+
+def test_too_many_windows_become_one_that_covers_them() -> None:
+    hours = list(hours_between("2026-01-01T00", "2026-03-01T00"))[::2]
+    (pair,) = json.loads(touched_environment(hours)["FLEET_DBT_TOUCHED_HOURS"])
+    assert pair == ["2026-01-01T00:00:00Z", "2026-03-01T01:00:00Z"]
 
 
 def test_the_address_is_taken_apart_and_nothing_calls_home() -> None:

@@ -1,0 +1,66 @@
+# Two commands do everything: `make up` and `make test`. Both install first what is missing.
+PYTHON ?= python3
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+export UV_NO_PROGRESS := 1
+
+.PHONY: help install up down status check format test test-unit test-faults bench docs lock clean reset
+
+help:            ## this list
+	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
+
+install: .venv/.installed  ## .venv with everything from the lock file
+
+.venv/.installed: requirements.lock requirements-uv.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ": set PYTHON=python3.x")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-uv.lock
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+up: install      ## start the platform with a demo fleet; shows where everything is
+	$(BIN)/fleet up --demo --detach
+
+down: install    ## stop it; the data stay
+	$(BIN)/fleet down
+
+status: install  ## what runs, and how the data flow
+	$(BIN)/fleet status
+
+check: install   ## lint, format, types, SQL
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/sqlfluff lint dbt_project
+
+format: install  ## put code into the common form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: check      ## everything CI runs: lint, types, all tests but the soak suites
+	$(PYTEST) -m "not soak" --cov --cov-report=term:skip-covered
+
+test-unit: install   ## tests that need no services
+	$(PYTEST) tests/unit
+
+test-faults: install ## the full fault suite: kills real processes, takes long
+	$(PYTEST) tests/faults
+
+bench: install   ## speed and size, printed as figures and ratios
+	$(BIN)/python -m bench
+
+docs: install    ## data dictionary, and dbt docs against the running warehouse
+	$(BIN)/fleet contracts dictionary --output docs/data-dictionary.md
+	$(BIN)/fleet docs
+
+lock:            ## resolve the dependencies anew (hashes, no addresses)
+	$(BIN)/uv pip compile --quiet --group dev --no-header --no-annotate --generate-hashes --universal --python-version 3.11 pyproject.toml -o requirements.lock
+	echo uv | $(BIN)/uv pip compile --quiet --no-header --no-annotate --generate-hashes --universal --python-version 3.11 - -o requirements-uv.lock
+
+clean:           ## remove the environment and all caches; local data stay
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage dbt_project/target dbt_project/logs
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+reset: down      ## stop, and remove all local data
+	rm -rf .fleet
