@@ -43,7 +43,7 @@ class Settings(BaseSettings):
     )
     max_lateness: timedelta | None = Field(
         None,
-        description="Reject messages older than this at their arrival (e.g. P30D); unset: no limit.",
+        description="Reject what is older than this at its arrival (e.g. P30D); unset: no limit.",
     )
     future_tolerance: timedelta = Field(
         timedelta(minutes=5), description="Reject messages that are further than this ahead."
@@ -93,6 +93,11 @@ class Settings(BaseSettings):
         """Where a running ``fleet up`` leaves the addresses of its services."""
         return self.home / "services.json"
 
+    @property
+    def lake_root(self) -> str:
+        """Root of the lake; known without any service running."""
+        return self.lake_url or str((self.home / "lake").absolute())
+
     def kafka_client_options(self) -> dict[str, Any]:
         """librdkafka options for reaching the broker, without ``bootstrap.servers``."""
         named = {
@@ -138,5 +143,5 @@ def resolve_endpoints(settings: Settings | None = None) -> Endpoints:
     return Endpoints(
         kafka_bootstrap_servers=address("kafka_bootstrap_servers"),
         postgres_url=address("postgres_url"),
-        lake_url=settings.lake_url or str((settings.home / "lake").absolute()),
+        lake_url=settings.lake_root,
     )

@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from partitions.hours import HOUR, contiguous_ranges, hour_start
 
-Lane = Literal["fresh", "history", "retry"]
+Lane = Literal["fresh", "retry", "history", "history-2"]
 LONGEST_RANGE: Final = 48
 """Most hours in one run: its events cost time and the run must stay abortable."""
 
@@ -62,8 +62,8 @@ def plan_refresh(
     """The runs to request now, at most one per lane.
 
     Fresh hours go first and in a lane of their own, so that no backlog holds them up. Closed
-    hours are refreshed at most every `late_interval`. An hour that has failed is tried alone, and
-    not before its time.
+    hours have two lanes and are refreshed at most every `late_interval`. An hour that has failed
+    is tried alone, and not before its time.
 
     Args:
         hours: all hours that hold messages.
@@ -73,21 +73,28 @@ def plan_refresh(
         grace: how long after its end an hour still counts as fresh.
         late_interval: least time between refreshes of a closed hour.
     """
-    lanes: dict[Lane, list[str]] = {"fresh": [], "retry": [], "history": []}
+    fresh: list[str] = []
+    retry: list[str] = []
+    history: list[str] = []
     for hour in hours:
         if not hour.stale or hour.event_hour in busy_hours:
             continue
         if hour.attempts > 0:
             if hour.next_attempt_at is None or hour.next_attempt_at <= now:
-                lanes["retry"].append(hour.event_hour)
+                retry.append(hour.event_hour)
         elif hour_start(hour.event_hour) + HOUR + grace > now:
-            lanes["fresh"].append(hour.event_hour)
+            fresh.append(hour.event_hour)
         elif hour.requeued or hour.shown_at is None or now - hour.shown_at >= late_interval:
-            lanes["history"].append(hour.event_hour)
-    runs = []
-    for lane, keys in lanes.items():
-        if keys and lane not in busy_lanes:
-            longest = 1 if lane == "retry" else LONGEST_RANGE
-            first, last = contiguous_ranges(keys, longest)[0]
-            runs.append(PlannedRun(lane, first, last))
-    return runs
+            history.append(hour.event_hour)
+    waiting: list[tuple[tuple[Lane, ...], list[tuple[str, str]]]] = [
+        (("fresh",), contiguous_ranges(fresh, LONGEST_RANGE)),
+        (("retry",), contiguous_ranges(retry, longest=1)),
+        (("history", "history-2"), contiguous_ranges(history, LONGEST_RANGE)),
+    ]
+    return [
+        PlannedRun(lane, first, last)
+        for lanes, ranges in waiting
+        for lane, (first, last) in zip(
+            [lane for lane in lanes if lane not in busy_lanes], ranges, strict=False
+        )
+    ]

@@ -34,3 +34,9 @@ def new_installation(tmp_path: Path) -> Iterator[Callable[[], Installation]]:
     yield make
     for installation in made:
         installation.stop()
+
+
+@pytest.fixture(scope="session")
+def flow_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A FLEET_HOME for flows in the test's process: the dbt project is parsed in it once."""
+    return tmp_path_factory.mktemp("flow")

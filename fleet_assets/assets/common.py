@@ -22,6 +22,8 @@ from partitions.definitions import hourly_partitions
 
 OWNERS: Final = ["team:data-platform"]
 INGEST, LAKE, WAREHOUSE, QUALITY = "ingest", "lake", "warehouse", "quality"
+LANE_TAG: Final = "fleet/lane"
+"""Tag of the runs that the refresh sensor requests: the lane they are in."""
 KAFKA_TOPIC: Final = AssetKey(["kafka", "vehicle_telemetry"])
 REGISTER: Final = AssetKey(["warehouse", "vehicles"])
 

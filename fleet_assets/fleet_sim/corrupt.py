@@ -22,7 +22,7 @@ CORRUPTIONS: Final[dict[str, tuple[str | None, Callable[[bytes], bytes]]]] = {
     "not_an_object": ("not_an_object", lambda m: b"[" + m + b"]"),
     "empty": ("empty", lambda m: b""),
     "not_utf8": ("not_utf8", lambda m: m.replace(b'"vehicle_id":"', b'"vehicle_id":"\xff\xfe', 1)),
-    "nan": ("invalid_json", lambda m: _RPM.sub(b'"engine_rpm":NaN', m, count=1)),
+    "nan": (None, lambda m: _RPM.sub(b'"engine_rpm":NaN', m, count=1)),
     "missing_vehicle_id": ("missing_vehicle_id", lambda m: _ID.sub(b"", m, count=1)),
     "missing_timestamp": ("missing_timestamp", lambda m: _TIME.sub(b"", m, count=1)),
     "naive_timestamp": ("naive_timestamp", lambda m: m.replace(b'Z"', b'"', 1)),

@@ -56,9 +56,8 @@ class Lake:
     def open(self, name: str) -> TableSnapshot:
         """A snapshot of a table, which is made if it is missing."""
         contract = TABLE_BY_NAME[name]
-        try:
-            return TableSnapshot(contract, DeltaTable(self.uri(name)))
-        except TableNotFoundError:
+        found = self.find(name)
+        if found is None:
             configuration = {"delta.checkpointInterval": "50"}
             if name in _STATISTICS:
                 configuration["delta.dataSkippingStatsColumns"] = _STATISTICS[name]
@@ -70,7 +69,15 @@ class Lake:
                 description=contract.description,
                 configuration=configuration,
             )
-            return TableSnapshot(contract, DeltaTable(self.uri(name)))
+            found = TableSnapshot(contract, DeltaTable(self.uri(name)))
+        return found
+
+    def find(self, name: str) -> TableSnapshot | None:
+        """A snapshot of a table, or None: nothing is made, so that readers leave no trace."""
+        try:
+            return TableSnapshot(TABLE_BY_NAME[name], DeltaTable(self.uri(name)))
+        except TableNotFoundError:
+            return None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pyarrow as pa
@@ -37,6 +37,9 @@ class TimePolicy:
     max_lateness: timedelta | None = None
 
 
+ANY_TIME = TimePolicy(datetime(1, 1, 1, tzinfo=UTC), timedelta(days=10_000 * 366))
+"""Accepts every moment that can be written."""
+
 _PLACE = f"""
 WITH texts AS (
     SELECT i, append_time, key, value, try(decode(value)) AS text FROM messages
@@ -58,7 +61,7 @@ parsed AS (
         v[1] AS vehicle_id, v[2] AS ts,
         CASE
             WHEN types[2] = 'VARCHAR' AND regexp_matches(v[2], '{_ZONED}')
-                THEN try_cast(replace(v[2], ',', '.') AS TIMESTAMPTZ)
+                THEN try_cast(upper(replace(v[2], ',', '.')) AS TIMESTAMPTZ)
             WHEN types[2] IN ('UBIGINT', 'BIGINT', 'DOUBLE', 'VARCHAR')
                 AND regexp_matches(v[2], '{_EPOCH_MS}')
                 AND abs(try_cast(v[2] AS DOUBLE)) <= {_LAST_EPOCH_MS}

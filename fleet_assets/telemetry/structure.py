@@ -15,6 +15,7 @@ from fleet_assets.contracts.signals import OBJECTS, SIGNALS, TOP_LEVEL_KEYS, Sig
 
 _NUMBER_TYPES = {"DOUBLE", "BIGINT", "UBIGINT", "HUGEINT", "UHUGEINT"}
 _ABSENT = object()
+_NO_OBJECT = object()
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ def _type_at(types: dict[str, Any], signal: Signal) -> Any:
     found: Any = types
     for key in signal.path:
         if not isinstance(found, dict):
-            return found  # null: the signal is null too; anything else is a wrong type
+            # null: the signal is null too; anything else, even a number, is a wrong type
+            return found if found == "NULL" else _NO_OBJECT
         found = found.get(key, _ABSENT)
         if found is _ABSENT:
             return _ABSENT
@@ -59,8 +61,6 @@ def _type_at(types: dict[str, Any], signal: Signal) -> Any:
 
 
 def _fits(found: Any, signal: Signal) -> bool:
-    if len(signal.path) > 1 and not isinstance(found, str):
-        return False
     match signal.kind:
         case "number":
             return isinstance(found, str) and found in _NUMBER_TYPES

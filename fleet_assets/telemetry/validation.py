@@ -55,7 +55,10 @@ def validate(table: str, rows: pl.DataFrame, event_hour: str) -> Verdict:
         rows: an eager frame (Pandera skips the values of a lazy one).
         event_hour: the hour that the rows are to be committed to.
     """
-    if rows.is_empty() and rows.schema == TABLE_BY_NAME[table].polars_schema:
+    expected = TABLE_BY_NAME[table].polars_schema
+    if rows.schema != expected or rows.columns != list(expected):
+        return Verdict(table, rows.height, tuple(_schema_differences(rows.schema, expected)))
+    if rows.is_empty():
         return Verdict(table, 0, ())
     failures: list[str] = []
     try:
@@ -83,3 +86,14 @@ def validate(table: str, rows: pl.DataFrame, event_hour: str) -> Verdict:
                 f"read: in {wrong} rows it is not accepted + duplicate + rejected + pending"
             )
     return Verdict(table, rows.height, tuple(failures))
+
+
+def _schema_differences(found: pl.Schema, expected: pl.Schema) -> list[str]:
+    lines = [f"{name}: column is missing" for name in expected if name not in found]
+    lines += [f"{name}: column is unknown" for name in found if name not in expected]
+    lines += [
+        f"{name}: type is {found[name]}, the contract says {dtype}"
+        for name, dtype in expected.items()
+        if name in found and found[name] != dtype
+    ]
+    return lines or ["columns are in another order than the contract's"]
