@@ -39,8 +39,13 @@ def run(options: Options) -> tuple[int, float]:
     return count, perf_counter() - began
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Prints a line per case."""
     for name, options in CASES.items():
         results = [run(options) for _ in range(REPEATS)]
         rate = median(count / seconds for count, seconds in results)
         print(f"{name:45} {results[0][0]:>9,} messages {rate:>10,.0f} messages/s")
+
+
+if __name__ == "__main__":
+    main()

@@ -7,6 +7,7 @@ from typing import Any
 
 from dagster import (
     AssetSelection,
+    DefaultScheduleStatus,
     Definitions,
     ScheduleDefinition,
     define_asset_job,
@@ -20,6 +21,7 @@ from fleet_assets.assets.ingest import ingest_assets, landing_job
 from fleet_assets.assets.marts import build_marts
 from fleet_assets.assets.platform import Platform
 from fleet_assets.assets.telemetry import build_telemetry_assets
+from fleet_assets.assets.upkeep import upkeep_job, upkeep_schedule
 from fleet_assets.assets.vehicle_hours import build_vehicle_hours
 from fleet_assets.assets.warehouse import build_warehouse_load
 from fleet_assets.warehouse.dbt_project import prepare_manifest
@@ -64,8 +66,15 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
     return Definitions(
         assets=[*ingest_assets(partitions_def), *assets],
         asset_checks=[conservation, offsets_check, freshness_check],
-        jobs=[landing_job, refresh_job, verify_job],
-        schedules=[ScheduleDefinition(job=verify_job, cron_schedule="*/15 * * * *")],
+        jobs=[landing_job, refresh_job, verify_job, upkeep_job],
+        schedules=[
+            ScheduleDefinition(
+                job=verify_job,
+                cron_schedule="*/15 * * * *",
+                default_status=DefaultScheduleStatus.RUNNING,
+            ),
+            upkeep_schedule,
+        ],
         sensors=[
             build_landing_sensor(platform),
             build_refresh_sensor(platform, refresh_job),

@@ -57,6 +57,10 @@ class Settings(BaseSettings):
     landing_max_messages: int = Field(
         4_000_000, gt=0, description="Most messages that one landing run is asked to read."
     )
+    run_log_retention: timedelta = Field(
+        timedelta(days=1),
+        description="How long Dagster keeps the log lines of runs that went well.",
+    )
     topic: str = Field("vehicle-telemetry", description="Kafka topic of the telemetry.")
     topic_partitions: int = Field(6, gt=0, description="Partitions of the topic when it is made.")
 
@@ -65,7 +69,7 @@ class Settings(BaseSettings):
     dagster_port: int = Field(3000, description="Port of the Dagster UI.")
     kafka_heap: str = Field("512m", description="Java heap of the embedded Kafka (-Xmx).")
     kafka_retention_bytes: int = Field(
-        4 * 1024**3, description="Bytes the embedded Kafka keeps per partition."
+        1024**3, description="Bytes the embedded Kafka keeps per partition."
     )
 
     kafka_security_protocol: str | None = Field(None, description="For example SASL_SSL.")

@@ -14,10 +14,10 @@ from dagster import (
 
 from fleet_assets.assets.ingest import LANDING_JOB, landing_job
 from fleet_assets.assets.platform import Platform
+from fleet_assets.assets.runs import unfinished_runs
 from fleet_assets.kafka.ranges import ranges_to_land
 from fleet_assets.kafka.topic import topic_state
 from fleet_assets.lake.landing import next_offsets
-from sensors.runs import unfinished_runs
 
 INTERVAL_SECONDS = 5
 

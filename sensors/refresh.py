@@ -13,10 +13,11 @@ from dagster import (
 )
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from fleet_assets.assets.common import LANE_TAG
 from fleet_assets.assets.platform import Platform
+from fleet_assets.assets.runs import RANGE_END, RANGE_START, hours_of, lanes_of, unfinished_runs
 from fleet_assets.flow import hour_progress
 from partitions.planning import PlannedRun, plan_refresh
-from sensors.runs import LANE, RANGE_END, RANGE_START, hours_of, lanes_of, unfinished_runs
 
 INTERVAL_SECONDS = 5
 REFRESH_JOB = "refresh"
@@ -57,7 +58,7 @@ def _request(run: PlannedRun) -> RunRequest:
         tags={
             RANGE_START: run.first,
             RANGE_END: run.last,
-            LANE: run.lane,
+            LANE_TAG: run.lane,
             "dagster/priority": "1" if run.lane == "fresh" else "0",
         },
     )

@@ -24,14 +24,14 @@ from dagster._core.execution.execute_in_process_result import ExecuteInProcessRe
 from installation import Installation
 from warehouse_data import fresh_warehouse, query
 
+from fleet_assets.assets.platform import Platform
+from fleet_assets.assets.runs import RANGE_END, RANGE_START
 from fleet_assets.definitions import build_defs
 from fleet_assets.kafka.topic import topic_state
 from fleet_assets.lake.store import Lake
 from fleet_assets.local.topics import create_missing_topics
-from fleet_assets.assets.platform import Platform
 from fleet_assets.settings import Settings
 from fleet_assets.warehouse.ledger import LedgerEntry, read_ledger
-from sensors.runs import RANGE_END, RANGE_START
 
 Message = tuple[bytes | None, bytes | None]
 

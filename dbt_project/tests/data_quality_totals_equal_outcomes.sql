@@ -1,6 +1,8 @@
 -- By day, all vehicles and '(none)' together hold as many messages as the landed offsets do.
 -- A day into which an hour was loaded after this run began may be ahead of the mart; it is still
 -- pending, so the run that rebuilds it tests it.
+{{ config(meta={'dagster': {'ref': {'name': 'mart_data_quality'}}}) }}
+
 with shown as (
     select
         date_utc,

@@ -18,6 +18,13 @@ from fleet_assets.warehouse.ledger import LedgerEntry, Stage, read_ledger, recor
 
 T = TypeVar("T")
 
+_AFTER: Mapping[Stage, tuple[Stage, ...]] = {
+    "telemetry": ("vehicle_hours", "warehouse"),
+    "vehicle_hours": ("warehouse",),
+}
+"""What depends on a stage, hour by hour. In a run of one hour its failure ends the run, so that
+the stages after it do not get to say that they are withheld."""
+
 
 def work_hours(
     context: AssetExecutionContext,
@@ -52,6 +59,14 @@ def work_hours(
         except Exception as error:
             failed[event_hour] = _in_words(error)
             record_failure(postgres_url, stage, [event_hour], failed[event_hour], context.run_id)
+            reason = f"{stage} failed: {failed[event_hour]}"
+            record(
+                postgres_url,
+                [
+                    LedgerEntry(s, event_hour, state="withheld", detail=reason)
+                    for s in _AFTER.get(stage, ())
+                ],
+            )
             on_failure(event_hour, error)
             context.log.error(f"{event_hour} failed and is left as it was: {failed[event_hour]}")
         else:

@@ -94,7 +94,8 @@ class Table:
         """Checks of the values of an eager frame (on a LazyFrame Pandera skips them).
 
         Names and types are compared with `polars_schema` beforehand; a column that may hold
-        anything of its type costs no time here.
+        anything of its type costs no time here. The key is checked elsewhere: Pandera would write
+        the rows that repeat one as JSON, and Polars panics on binary columns there.
         """
         checked = [column for column in self.columns if column.checks() or not column.nullable]
         return pa.DataFrameSchema(
@@ -104,7 +105,6 @@ class Table:
                 )
                 for column in checked
             },
-            unique=list(self.key) or None,
             name=self.name,
         )
 

@@ -112,10 +112,15 @@ def _rows(table: TableSnapshot, hour: str) -> int:
 
 
 def _pending(raw: TableSnapshot, hour: str, mark: int) -> int:
-    newer = raw.read(
+    """Rows after the mark; a file is read only if the mark lies within it (a compacted one)."""
+    if raw.files.is_empty():
+        return 0
+    wholly = pl.col("min.landing_version") > mark
+    newer = raw.files.filter((pl.col("event_hour") == hour) & wholly)
+    partly = raw.read(
         hour,
         columns=["landing_version"],
         where=pl.col("landing_version") > mark,
-        files_where=pl.col("max.landing_version") > mark,
+        files_where=(pl.col("max.landing_version") > mark) & ~wholly,
     )
-    return newer.height
+    return int(newer["num_records"].sum()) + partly.height

@@ -52,6 +52,14 @@ def app_id(event_hour: str) -> str:
     return f"hour/{event_hour}"
 
 
+def rows_id(event_hour: str) -> str:
+    """Name of the Delta transaction that changes whenever an hour's rows of telemetry do.
+
+    A rebuild may change them without new messages, when a vehicle has been registered.
+    """
+    return f"rows/{event_hour}"
+
+
 def newest_raw_versions(raw: TableSnapshot) -> dict[str, int]:
     """Per hour the newest version of `raw_telemetry` that brought messages into it."""
     if raw.files.is_empty():
@@ -181,13 +189,16 @@ def _commit(
     if not all(verdict.passed for verdict in verdicts):
         raise InvalidHourError(verdicts)
 
-    progress = {app_id(event_hour): newest}
+    taken_in = {app_id(event_hour): newest}
     for name, rows, replace in (
         ("telemetry", telemetry, rewrite),
         ("telemetry_rejects", rejects, rewrite_rejects),
         ("telemetry_outcomes", outcomes, True),
         ("vehicle_outcomes", vehicles, True),
     ):
+        progress = taken_in
+        if name == "telemetry":
+            progress = taken_in | {rows_id(event_hour): tables[name].version + 1}
         if replace:
             tables[name].replace_hour(rows, event_hour, progress)
         else:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
 from typing import Final
+from urllib.parse import unquote
 
 import duckdb
 import polars as pl
@@ -20,7 +21,6 @@ from fleet_assets.contracts.tables import RAW_TELEMETRY, TABLE_BY_NAME, TELEMETR
 from fleet_assets.errors import FleetError
 from fleet_assets.lake.refresh import app_id, newest_raw_versions
 from fleet_assets.lake.store import Lake, TableSnapshot
-from fleet_assets.telemetry.engine import connect
 from fleet_assets.telemetry.outcomes import RANGE, pending_outcomes
 
 _ALLOWED: Final = "one SELECT, WITH, DESCRIBE, SHOW, SUMMARIZE or EXPLAIN statement"
@@ -40,7 +40,7 @@ def ask(lake: Lake, query: str) -> Iterator[duckdb.DuckDBPyRelation]:
     Raises:
         FleetError: the statement does more than read, or DuckDB refuses it.
     """
-    with TemporaryDirectory(prefix="fleet-sql-") as spill, connect() as db, _in_one_line():
+    with TemporaryDirectory(prefix="fleet-sql-") as spill, _own_database() as db, _in_one_line():
         statement = _one_reading_statement(db, query)
         db.execute("SET python_enable_replacements = false")
         db.execute(f"SET temp_directory = {_quoted(spill)}")
@@ -55,6 +55,15 @@ def ask(lake: Lake, query: str) -> Iterator[duckdb.DuckDBPyRelation]:
                 rows += _pending_rows(db, lake, snapshots[table.name])
             db.execute(f"CREATE VIEW {table.name} AS {rows}")
         yield db.sql(statement)
+
+
+def _own_database() -> duckdb.DuckDBPyConnection:
+    """A database of its own, for it will be locked: the domain's is shared by the process."""
+    db = duckdb.connect(
+        config={"autoinstall_known_extensions": False, "autoload_known_extensions": False}
+    )
+    db.execute("SET TimeZone = 'UTC'")
+    return db
 
 
 @contextmanager
@@ -109,7 +118,8 @@ def _files(snapshot: TableSnapshot | None) -> list[str]:
     """Local files of a version; none for an object store, which is read through Arrow."""
     if snapshot is None or snapshot.files.is_empty() or not _is_local(snapshot):
         return []
-    root = snapshot.delta.table_uri.removeprefix("file://").rstrip("/")
+    uri = snapshot.delta.table_uri.rstrip("/")
+    root = unquote(uri.removeprefix("file://")) if uri.startswith("file://") else uri
     return [f"{root}/{path}" for path in snapshot.files["path"]]
 
 

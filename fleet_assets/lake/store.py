@@ -133,7 +133,9 @@ class TableSnapshot:
             "event_hour" if partitioned else pl.lit("").alias("event_hour"), maintain_order=True
         ):
             paths = [f"{root}/{path}" for path in group["path"]]
-            scan = pl.scan_parquet(paths, hive_partitioning=False, missing_columns="insert")
+            scan = pl.scan_parquet(
+                paths, glob=False, hive_partitioning=False, missing_columns="insert"
+            )
             parts.append(scan.with_columns(event_hour=pl.lit(hour)) if partitioned else scan)
         rows = pl.concat(parts)
         if where is not None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from fleet_assets.lake.refresh import app_id
+from fleet_assets.lake.refresh import app_id, rows_id
 from fleet_assets.lake.store import Lake, retrying
 from fleet_assets.telemetry.validation import InvalidHourError, Verdict, validate
 from fleet_assets.telemetry.vehicle_hours import NEEDED, vehicle_hours
@@ -25,7 +25,7 @@ class VehicleHoursRefreshed:
 def refresh_vehicle_hours(
     lake: Lake, event_hour: str, tanks: pl.DataFrame, *, force: bool = False
 ) -> VehicleHoursRefreshed:
-    """Computes the hour again if telemetry has moved on since.
+    """Computes the hour again if its rows of telemetry have changed since.
 
     Args:
         lake: the lake.
@@ -41,13 +41,19 @@ def refresh_vehicle_hours(
         telemetry, table = lake.open("telemetry"), lake.open("vehicle_hours")
         mark = telemetry.committed(app_id(event_hour))
         version = -1 if mark is None else mark
-        if table.committed(app_id(event_hour)) == version and not force:
+        rows_version = telemetry.committed(rows_id(event_hour)) or 0
+        in_step = (
+            table.committed(app_id(event_hour)) == version
+            and table.committed(rows_id(event_hour)) == rows_version
+        )
+        if in_step and not force:
             return VehicleHoursRefreshed(event_hour, version, table.read(event_hour), None)
         rows = vehicle_hours(telemetry.read(event_hour, columns=NEEDED), tanks, event_hour)
         verdict = validate("vehicle_hours", rows, event_hour)
         if not verdict.passed:
             raise InvalidHourError([verdict])
-        table.replace_hour(rows, event_hour, {app_id(event_hour): version})
+        progress = {app_id(event_hour): version, rows_id(event_hour): rows_version}
+        table.replace_hour(rows, event_hour, progress)
         return VehicleHoursRefreshed(event_hour, version, rows, verdict)
 
     return retrying(f"vehicle_hours of {event_hour}", attempt)

@@ -70,9 +70,14 @@ def validate(table: str, rows: pl.DataFrame, event_hour: str) -> Verdict:
         )
         for column, check, count, example in grouped.iter_rows():
             failures.append(f"{column}: {check} fails {count} times, for example {example!s:.120}")
-    elsewhere = rows.filter(pl.col("event_hour") != event_hour).height
-    if elsewhere:
-        failures.append(f"event_hour: {elsewhere} rows belong to another hour")
+    contract = TABLE_BY_NAME[table]
+    repeated = rows.height - rows.select(contract.key).n_unique()
+    if repeated:
+        failures.append(f"{', '.join(contract.key)}: {repeated} rows repeat the key of another")
+    if contract.partition_by is not None:
+        elsewhere = rows.filter(pl.col("event_hour") != event_hour).height
+        if elsewhere:
+            failures.append(f"event_hour: {elsewhere} rows belong to another hour")
     if table == TELEMETRY.name:
         start, end = hour_window(event_hour)
         outside = rows.filter(~pl.col("event_time").is_between(start, end, closed="left")).height

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -92,18 +94,16 @@ def batches(values: list[bytes | None], cuts: list[int]) -> list[pl.DataFrame]:
     bounds = sorted({min(cut, len(values)) for cut in cuts} | {0, len(values)})
     return [
         raw(placed(values[first:last], start=first), version)
-        for version, (first, last) in enumerate(zip(bounds, bounds[1:], strict=False), start=1)
+        for version, (first, last) in enumerate(pairwise(bounds), start=1)
     ]
 
 
 def total(outcomes: pl.DataFrame) -> list[tuple[object, ...]]:
-    by_partition = outcomes.group_by("kafka_topic_id", "kafka_partition").agg(
-        pl.col(TOTALS).sum()
-    )
+    by_partition = outcomes.group_by("kafka_topic_id", "kafka_partition").agg(pl.col(TOTALS).sum())
     return sorted_rows(by_partition)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=12)
 @given(data=st.data(), values=st.lists(MESSAGES, min_size=1, max_size=12))
 def test_any_steps_in_any_order_end_in_the_rows_of_a_rebuild(
     data: st.DataObject, values: list[bytes | None]

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from telemetry_data import HOUR, NOW, POLICY, START, TIME, arrived, message
+from telemetry_data import HOUR, POLICY, START, TIME, arrived, message
 
 from fleet_assets.contracts.reasons import REJECT_REASONS
 from fleet_assets.telemetry.placement import ANY_TIME, TimePolicy, place

@@ -1,4 +1,4 @@
-"""What the sensors ask of the instance: which runs are not finished, and what they work on."""
+"""What is asked of the instance: which runs are not finished, and what they work on."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 
-from fleet_assets.assets.common import LANE_TAG as LANE
+from fleet_assets.assets.common import LANE_TAG
 from partitions.hours import hours_between
 
 RANGE_START = "dagster/asset_partition_range_start"
@@ -39,4 +39,20 @@ def hours_of(runs: Sequence[DagsterRun]) -> frozenset[str]:
 
 def lanes_of(runs: Sequence[DagsterRun]) -> frozenset[str]:
     """Lanes that the runs were requested in."""
-    return frozenset(run.tags[LANE] for run in runs if LANE in run.tags)
+    return frozenset(run.tags[LANE_TAG] for run in runs if LANE_TAG in run.tags)
+
+
+def younger_history_run(instance: DagsterInstance, run: DagsterRun) -> bool:
+    """A later refresh of history is under way, and this one is history too.
+
+    Only a later one counts, so two runs cannot each leave a thing to the other.
+    """
+    if not run.tags.get(LANE_TAG, "").startswith("history"):
+        return False
+    records = instance.get_run_records(RunsFilter(statuses=_UNFINISHED))
+    created = {r.dagster_run.run_id: r.storage_id for r in records}
+    mine = created.get(run.run_id, 0)
+    return any(
+        r.storage_id > mine and r.dagster_run.tags.get(LANE_TAG, "").startswith("history")
+        for r in records
+    )

@@ -1,0 +1,1 @@
+"""Speed and size, each figure beside a peer in the same run. Printed, never asserted."""

@@ -1,0 +1,105 @@
+"""Imports run one way, and each package says what belongs in it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+OURS = ("fleet_assets", "partitions", "sensors")
+
+# A layer may import itself and what stands here; what is in no layer may be imported by anybody.
+CONTRACTS, TIME = "fleet_assets.contracts", "partitions"
+DOMAIN = "fleet_assets.telemetry"
+ADAPTERS = ("fleet_assets.kafka", "fleet_assets.lake", "fleet_assets.warehouse")
+FLOW, ASSETS, SENSORS = "fleet_assets.flow", "fleet_assets.assets", "sensors"
+BASICS = ("fleet_assets.errors",)
+SETTINGS = "fleet_assets.settings"
+FOUNDATION = (*BASICS, CONTRACTS, TIME)
+MAY_IMPORT: dict[str, tuple[str, ...]] = {
+    "fleet_assets.errors": (),
+    SETTINGS: BASICS,
+    CONTRACTS: (),
+    "partitions.definitions": (TIME,),
+    TIME: (),
+    DOMAIN: FOUNDATION,
+    **dict.fromkeys(ADAPTERS, (*FOUNDATION, DOMAIN, *ADAPTERS)),
+    FLOW: (*FOUNDATION, SETTINGS, DOMAIN, *ADAPTERS),
+    ASSETS: (*FOUNDATION, SETTINGS, DOMAIN, *ADAPTERS, FLOW),
+    SENSORS: (*FOUNDATION, SETTINGS, DOMAIN, *ADAPTERS, FLOW, ASSETS),
+    "fleet_assets.definitions": (*FOUNDATION, SETTINGS, *ADAPTERS, FLOW, ASSETS, SENSORS),
+}
+MAY_USE_DAGSTER = (
+    ASSETS, SENSORS, "fleet_assets.definitions", "partitions.definitions",
+    "fleet_assets.local.run_watch", "fleet_assets.local.dagster_storage",
+)  # fmt: skip
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    for package in OURS:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
+
+
+MODULES = dict(modules())
+
+
+def imports(path: Path) -> set[str]:
+    """Names of all modules that a file imports, at its head or within functions."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide what is imported"
+            assert node.module
+            found.update(
+                whole if (whole := f"{node.module}.{alias.name}") in MODULES else node.module
+                for alias in node.names
+            )
+    return found
+
+
+def lies_in(module: str, packages: tuple[str, ...]) -> bool:
+    return any(module == package or module.startswith(f"{package}.") for package in packages)
+
+
+def layer_of(module: str) -> str | None:
+    """The most specific layer that holds the module."""
+    return max((layer for layer in MAY_IMPORT if lies_in(module, (layer,))), key=len, default=None)
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if layer_of(name)])
+def test_imports_run_one_way(module: str) -> None:
+    layer = layer_of(module)
+    assert layer
+    allowed = (layer, *MAY_IMPORT[layer])
+    ours = {name for name in imports(MODULES[module]) if lies_in(name, OURS)}
+    wrong = sorted(name for name in ours if not lies_in(name, allowed))
+    # `partitions` as a whole is allowed to many, its Dagster part is not
+    if "partitions.definitions" in ours and not lies_in(module, MAY_USE_DAGSTER):
+        wrong.append("partitions.definitions")
+    assert not wrong, f"{module} may import {', '.join(allowed)}; it imports {', '.join(wrong)}"
+
+
+@pytest.mark.parametrize("module", list(MODULES))
+def test_only_the_wiring_knows_dagster(module: str) -> None:
+    if lies_in(module, MAY_USE_DAGSTER):
+        return
+    found = [name for name in imports(MODULES[module]) if name.split(".")[0].startswith("dagster")]
+    assert not found, f"{module} imports {found}: only {', '.join(MAY_USE_DAGSTER)} may"
+
+
+def test_every_layer_holds_modules() -> None:
+    assert {layer_of(module) for module in MODULES} >= set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("module", list(MODULES))
+def test_every_module_says_what_it_is_for(module: str) -> None:
+    if "migrations" in module:  # alembic's packages; each version has its own docstring
+        return
+    assert ast.get_docstring(ast.parse(MODULES[module].read_text())), f"{module}: no docstring"

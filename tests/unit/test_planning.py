@@ -1,0 +1,247 @@
+"""Which hours are refreshed next, which offsets are landed next, and the keys of hours."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from itertools import pairwise
+
+import dagster as dg
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fleet_assets.assets.common import LANE_TAG as LANE
+from fleet_assets.assets.runs import PARTITION, RANGE_END, RANGE_START, hours_of, lanes_of
+from fleet_assets.assets.runs import unfinished_runs as unfinished
+from fleet_assets.kafka.ranges import ranges_to_land
+from partitions.hours import (
+    HOUR,
+    contiguous_ranges,
+    hour_key,
+    hour_start,
+    hour_window,
+    hours_between,
+    windows,
+)
+from partitions.planning import LONGEST_RANGE, HourProgress, PlannedRun, plan_refresh
+
+NOW = datetime(2026, 2, 1, 5, 30, tzinfo=UTC)
+GRACE, LATE_INTERVAL = timedelta(minutes=5), timedelta(minutes=10)
+CURRENT, BEFORE, OLD = "2026-02-01T05", "2026-02-01T04", "2026-01-20T10"
+
+moments = st.datetimes(
+    datetime(1970, 1, 1),
+    datetime(9990, 1, 1),
+    timezones=st.just(UTC),  # noqa: DTZ001
+)
+hour_sets = st.sets(st.integers(0, 400), max_size=120).map(
+    lambda numbers: {hour_key(NOW + n * HOUR) for n in numbers}
+)
+
+
+def plan(
+    *hours: HourProgress, busy: frozenset[str] = frozenset(), lanes: frozenset[str] = frozenset()
+) -> list[PlannedRun]:
+    return plan_refresh(hours, busy, lanes, NOW, GRACE, LATE_INTERVAL)
+
+
+def test_nothing_is_planned_for_hours_that_are_shown() -> None:
+    assert plan(HourProgress(OLD, 3, shown_version=3), HourProgress(CURRENT, 5, 7)) == []
+
+
+def test_fresh_hours_go_first_and_apart_from_history() -> None:
+    assert plan(HourProgress(OLD, 1), HourProgress(CURRENT, 1), HourProgress(BEFORE, 1)) == [
+        PlannedRun("fresh", CURRENT, CURRENT),
+        PlannedRun("history", OLD, OLD),
+        PlannedRun("history-2", BEFORE, BEFORE),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("age", "due"), [(timedelta(0), False), (LATE_INTERVAL / 2, False), (LATE_INTERVAL, True)]
+)
+def test_a_closed_hour_is_refreshed_at_most_once_in_the_late_interval(
+    age: timedelta, due: bool
+) -> None:
+    hour = HourProgress(OLD, 2, shown_version=1, shown_at=NOW - age)
+    assert bool(plan(hour)) is due
+
+
+def test_the_late_interval_holds_back_neither_the_current_hour_nor_a_registered_vehicle() -> None:
+    assert plan(HourProgress(CURRENT, 2, 1, shown_at=NOW))
+    assert plan(HourProgress(OLD, 1, 1, shown_at=NOW, requeued=True))
+
+
+def test_an_hour_counts_as_fresh_for_the_grace_after_its_end() -> None:
+    at_end = hour_start(CURRENT)
+    hour = HourProgress(BEFORE, 1)
+    lanes = [
+        plan_refresh([hour], frozenset(), frozenset(), now, GRACE, LATE_INTERVAL)[0].lane
+        for now in (at_end + GRACE - timedelta(seconds=1), at_end + GRACE)
+    ]
+    assert lanes == ["fresh", "history"]
+
+
+def test_a_failed_hour_is_tried_alone_and_not_before_its_time() -> None:
+    def failed(key: str, wait: timedelta | None) -> HourProgress:
+        return HourProgress(key, 1, attempts=2, next_attempt_at=wait and NOW + wait)
+
+    second = timedelta(seconds=1)
+    assert plan(failed(OLD, second)) == []
+    assert plan(failed(BEFORE, -second), failed(CURRENT, -second), HourProgress(OLD, 1)) == [
+        PlannedRun("retry", BEFORE, BEFORE),
+        PlannedRun("history", OLD, OLD),
+    ]
+
+
+def test_hours_and_lanes_that_are_busy_are_not_queued_again() -> None:
+    hours = [HourProgress(CURRENT, 1), HourProgress(OLD, 1)]
+    assert plan(*hours, busy=frozenset({OLD})) == [PlannedRun("fresh", CURRENT, CURRENT)]
+    assert plan(*hours, lanes=frozenset({"fresh"})) == [PlannedRun("history", OLD, OLD)]
+
+
+def test_history_has_two_lanes_that_never_share_an_hour() -> None:
+    hours = [HourProgress(key, 1) for key in (OLD, "2026-01-20T12", "2026-01-20T14")]
+    assert plan(*hours) == [
+        PlannedRun("history", OLD, OLD),
+        PlannedRun("history-2", "2026-01-20T12", "2026-01-20T12"),
+    ]
+    assert plan(*hours, busy=frozenset({OLD}), lanes=frozenset({"history"})) == [
+        PlannedRun("history-2", "2026-01-20T12", "2026-01-20T12")
+    ]
+
+
+@given(hour_sets, hour_sets)
+def test_a_planned_run_is_short_and_holds_stale_idle_hours_only(
+    stale: set[str], busy: set[str]
+) -> None:
+    for run in plan(*(HourProgress(h, 1) for h in stale), busy=frozenset(busy)):
+        hours = list(hours_between(run.first, run.last))
+        assert 1 <= len(hours) <= LONGEST_RANGE
+        assert set(hours) <= stale - busy
+
+
+@given(hour_sets)
+def test_planning_again_and_again_works_off_every_hour_once(stale: set[str]) -> None:
+    waiting = set(stale)
+    while planned := plan(*(HourProgress(h, 1) for h in waiting)):
+        for run in planned:
+            hours = set(hours_between(run.first, run.last))
+            assert hours <= waiting  # none is given to two runs
+            waiting -= hours
+    assert waiting == set()
+
+
+# Hours
+
+
+@given(moments)
+def test_a_moment_lies_in_the_window_of_its_key(moment: datetime) -> None:
+    start, end = hour_window(hour_key(moment))
+    assert start <= moment < end
+    assert end - start == HOUR
+    assert hour_key(start) == hour_key(moment)
+
+
+@given(moments, st.integers(-14 * 60, 14 * 60))
+def test_a_key_does_not_depend_on_the_time_zone(moment: datetime, offset: int) -> None:
+    assert hour_key(moment.astimezone(timezone(timedelta(minutes=offset)))) == hour_key(moment)
+
+
+@pytest.mark.parametrize("text", ["2026-01-01", "2026-1-1T5", "2026-01-01T05:00", "T05", ""])
+def test_what_is_no_key_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"does not match|is not an hour key|unconverted"):
+        hour_start(text)
+
+
+@given(hour_sets, st.integers(1, 60))
+def test_contiguous_ranges_cover_each_hour_once(keys: set[str], longest: int) -> None:
+    covered = [h for first, last in contiguous_ranges(keys, longest)
+               for h in hours_between(first, last)]  # fmt: skip
+    assert covered == sorted(keys)
+    assert all(
+        len(list(hours_between(first, last))) <= longest
+        for first, last in contiguous_ranges(keys, longest)
+    )
+
+
+@given(hour_sets)
+def test_windows_cover_exactly_the_hours(keys: set[str]) -> None:
+    found = windows(keys)
+    assert sum((end - start) // HOUR for start, end in found) == len(keys)
+    assert all(before[1] < after[0] for before, after in pairwise(found))
+
+
+# Offsets
+
+watermarks = st.dictionaries(
+    st.integers(0, 11), st.tuples(st.integers(0, 50), st.integers(0, 5000)).map(
+        lambda pair: (pair[0], pair[0] + pair[1])
+    ), max_size=12,
+)  # fmt: skip
+
+
+@given(watermarks, st.dictionaries(st.integers(0, 11), st.integers(0, 5050)), st.integers(1, 9000))
+def test_ranges_are_bounded_and_begin_where_the_lake_ends(
+    held: dict[int, tuple[int, int]], landed: dict[int, int], most: int
+) -> None:
+    ranges = ranges_to_land(held, landed, most)
+    for partition, (start, end) in ranges.items():
+        assert start == landed.get(partition, held[partition][0])
+        assert start < end <= held[partition][1]
+    total = sum(end - start for start, end in ranges.values())
+    assert total <= max(most, len(ranges))  # never less than one offset a partition
+    behind = {p for p, (low, high) in held.items() if landed.get(p, low) < high}
+    assert set(ranges) == behind
+    missing = sum(held[p][1] - landed.get(p, held[p][0]) for p in behind)
+    assert total == missing or total >= most
+
+
+@given(watermarks, st.integers(1, 700))
+def test_landing_again_and_again_reads_everything_once(
+    held: dict[int, tuple[int, int]], most: int
+) -> None:
+    landed: dict[int, int] = {}
+    while ranges := ranges_to_land(held, landed, most):
+        for partition, (start, end) in ranges.items():
+            assert start == landed.get(partition, held[partition][0])
+            landed[partition] = end
+    assert landed == {p: high for p, (low, high) in held.items() if high > low}
+
+
+def test_a_large_partition_gets_the_room_that_small_ones_leave() -> None:
+    held = {0: (0, 10_000), 1: (0, 10), 2: (0, 10_000)}
+    assert ranges_to_land(held, {}, 1010) == {0: (0, 500), 1: (0, 10), 2: (0, 500)}
+
+
+def test_offsets_that_kafka_has_expired_are_asked_for_so_that_the_loss_is_noted() -> None:
+    assert ranges_to_land({0: (100, 120)}, {0: 40}, 1000) == {0: (40, 120)}
+
+
+# Runs
+
+
+@dg.job
+def work() -> None:
+    """A job without steps."""
+
+
+def run_of(instance: dg.DagsterInstance, status: dg.DagsterRunStatus, **tags: str) -> dg.DagsterRun:
+    return instance.create_run_for_job(work, status=status, tags=tags)
+
+
+def test_runs_tell_which_hours_and_lanes_are_busy() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        status = dg.DagsterRunStatus
+        fresh = {RANGE_START: BEFORE, RANGE_END: CURRENT, LANE: "fresh"}
+        run_of(instance, status.NOT_STARTED, **fresh)
+        run_of(instance, status.STARTED, **{PARTITION: OLD, LANE: "retry"})
+        run_of(instance, status.CANCELING)
+        run_of(instance, status.SUCCESS, **{PARTITION: "2026-01-01T00", LANE: "history"})
+        run_of(instance, status.FAILURE, **{PARTITION: "2026-01-01T01"})
+        runs = unfinished(instance)
+        assert len(runs) == 3
+        assert hours_of(runs) == {OLD, BEFORE, CURRENT}
+        assert lanes_of(runs) == {"fresh", "retry"}
+        assert len(unfinished(instance, "work")) == 3
+        assert unfinished(instance, "landing") == []
