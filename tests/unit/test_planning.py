@@ -32,7 +32,7 @@ CURRENT, BEFORE, OLD = "2026-02-01T05", "2026-02-01T04", "2026-01-20T10"
 moments = st.datetimes(
     datetime(1970, 1, 1),
     datetime(9990, 1, 1),
-    timezones=st.just(UTC),  # noqa: DTZ001
+    timezones=st.just(UTC),
 )
 hour_sets = st.sets(st.integers(0, 400), max_size=120).map(
     lambda numbers: {hour_key(NOW + n * HOUR) for n in numbers}
