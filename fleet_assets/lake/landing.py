@@ -7,8 +7,10 @@ refresh of the hour the latter.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
@@ -16,6 +18,10 @@ from fleet_assets.contracts.tables import LANDINGS, RAW_TELEMETRY
 from fleet_assets.errors import FleetError
 from fleet_assets.lake.store import CommitConflictError, Lake, TableSnapshot, retrying
 from fleet_assets.telemetry.source import Source
+
+_NOTE = "fleet.landing"
+_HISTORY = 20
+"""Commits looked at for the newest landing: upkeep may have committed since."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,7 @@ def land(
     Raises:
         AlreadyLandedError: a range does not begin where the last landing ended.
     """
-    _heal(lake, source, sorted(ranges))
+    _heal(lake)
 
     def attempt() -> Landed:
         raw = lake.open("raw_telemetry")
@@ -90,79 +96,71 @@ def land(
             "event_hour", "kafka_partition", "kafka_offset"
         )
         progress = {source.app_id(p): end for p, (_, end) in ranges.items()}
-        raw.append(ordered, progress, exact=True)
+        records = _records(source, version, ranges, counts, lost or {})
+        raw.append(ordered, progress, exact=True, note={_NOTE: json.dumps(records)})
+        _record(lake, records)
         return Landed(version, dict(rows.group_by("event_hour").len().iter_rows()))
 
-    landed = retrying("landing", attempt)
     counts = dict(messages.group_by("kafka_partition").len().iter_rows())
-    _record(lake, source, landed.version, ranges, counts, lost or {})
-    return landed
+    return retrying("landing", attempt)
 
 
-def _record(
-    lake: Lake,
+def _records(
     source: Source,
     version: int,
     ranges: Mapping[int, tuple[int, int]],
     counts: Mapping[int, int],
     lost: Mapping[int, int],
-) -> None:
-    rows = pl.DataFrame(
-        [
-            {
-                "kafka_topic_id": source.topic_id,
-                "kafka_partition": partition,
-                "offset_start": start,
-                "offset_end": end,
-                "messages": counts.get(partition, 0),
-                "holes": end - start - counts.get(partition, 0) - lost.get(partition, 0),
-                "lost": lost.get(partition, 0),
-                "landing_version": version,
-                "cluster_id": source.cluster_id,
-            }
-            for partition, (start, end) in sorted(ranges.items())
-        ],
-        schema=LANDINGS.polars_schema,
-    )
+) -> list[dict[str, Any]]:
+    """Rows of `landings`, which also stand as a note in the raw commit itself."""
+    return [
+        {
+            "kafka_topic_id": source.topic_id,
+            "kafka_partition": partition,
+            "offset_start": start,
+            "offset_end": end,
+            "messages": counts.get(partition, 0),
+            "holes": end - start - counts.get(partition, 0) - lost.get(partition, 0),
+            "lost": lost.get(partition, 0),
+            "landing_version": version,
+            "cluster_id": source.cluster_id,
+        }
+        for partition, (start, end) in sorted(ranges.items())
+    ]
 
+
+def _record(lake: Lake, records: Sequence[Mapping[str, Any]]) -> None:
     def attempt() -> int:
         landings = lake.open("landings")
-        fresh = [
-            row
-            for row in rows.iter_rows(named=True)
-            if (landings.committed(source.app_id(row["kafka_partition"])) or -1) < row["offset_end"]
-        ]
-        if not fresh:
+        missing = _missing(landings, records)
+        if not missing:
             return landings.version
-        progress = {source.app_id(row["kafka_partition"]): row["offset_end"] for row in fresh}
-        return landings.append(
-            pl.DataFrame(fresh, schema=LANDINGS.polars_schema), progress, exact=True
-        )
+        progress = {_app_id(record): record["offset_end"] for record in missing}
+        rows = pl.DataFrame(missing, schema=LANDINGS.polars_schema)
+        return landings.append(rows, progress, exact=True)
 
     retrying("record of a landing", attempt)
 
 
-def _heal(lake: Lake, source: Source, partitions: list[int]) -> None:
-    """Adds the rows to `landings` that a crash after the raw commit has left out."""
-    raw, landings = lake.open("raw_telemetry"), lake.open("landings")
-    for partition in partitions:
-        app_id = source.app_id(partition)
-        reached, recorded = raw.committed(app_id), landings.committed(app_id)
-        if reached is None or reached == recorded:
-            continue
-        rows = raw.read(
-            columns=["kafka_offset", "offset_start", "landing_version"],
-            where=(pl.col("kafka_topic_id") == source.topic_id)
-            & (pl.col("kafka_partition") == partition)
-            & (pl.col("kafka_offset") >= (recorded or 0)),
-        )
-        first = rows["offset_start"].to_list()
-        start = recorded if recorded is not None else min(first, default=reached)
-        version = raw.version if rows.is_empty() else int(rows["landing_version"].to_list()[-1])
-        if start < reached:
-            _record(
-                lake, source, version, {partition: (start, reached)}, {partition: len(rows)}, {}
-            )
+def _missing(
+    landings: TableSnapshot, records: Sequence[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    return [r for r in records if (landings.committed(_app_id(r)) or -1) < r["offset_end"]]
+
+
+def _app_id(record: Mapping[str, Any]) -> str:
+    source = Source(record["cluster_id"], record["kafka_topic_id"])
+    return source.app_id(record["kafka_partition"])
+
+
+def _heal(lake: Lake) -> None:
+    """Adds the rows to `landings` that a crash after the newest raw commit has left out."""
+    for commit in lake.open("raw_telemetry").delta.history(_HISTORY):
+        if _NOTE in commit:
+            records = json.loads(commit[_NOTE])
+            if _missing(lake.open("landings"), records):
+                _record(lake, records)
+            return
 
 
 __all__ = [

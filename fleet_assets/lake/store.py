@@ -143,18 +143,26 @@ class TableSnapshot:
         schema = self.contract.polars_schema
         return rows.select(wanted).collect().cast({name: schema[name] for name in wanted})
 
-    def append(self, rows: pl.DataFrame, progress: Mapping[str, int], *, exact: bool) -> int:
+    def append(
+        self,
+        rows: pl.DataFrame,
+        progress: Mapping[str, int],
+        *,
+        exact: bool,
+        note: Mapping[str, str] | None = None,
+    ) -> int:
         """Adds rows and moves progress on, in one commit.
 
         Args:
             rows: rows of the contract.
             progress: app id → version reached with this commit.
             exact: fail on any commit since this snapshot, so that the new version is the next one.
+            note: kept with the commit, for `history`.
 
         Raises:
             CommitConflictError: another commit stands in the way.
         """
-        return self._write(rows, progress, exact=exact, event_hour=None)
+        return self._write(rows, progress, exact=exact, event_hour=None, note=note)
 
     def replace_hour(self, rows: pl.DataFrame, event_hour: str, progress: Mapping[str, int]) -> int:
         """Replaces one hour's rows and moves progress on, in one commit."""
@@ -167,9 +175,11 @@ class TableSnapshot:
         *,
         exact: bool,
         event_hour: str | None,
+        note: Mapping[str, str] | None = None,
     ) -> int:
         data = rows.select(self.contract.names).to_arrow(compat_level=pl.CompatLevel.oldest())
         commit = CommitProperties(
+            custom_metadata=dict(note) if note else None,
             app_transactions=[Transaction(app, version) for app, version in progress.items()],
             max_commit_retries=0 if exact else None,
         )

@@ -40,6 +40,7 @@ def mark_marts(postgres_url: str, loaded: Iterable[LedgerEntry], run_id: str | N
                 source_processed_at=entry.processed_at,
             )
             for entry in loaded
+            if entry.processed_version is not None  # an hour may have failed from the first
         ],
     )
 

@@ -28,6 +28,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 FIRST, POISON, LAST = "2020-03-01T05", "2020-03-01T06", "2020-03-01T08"
 HOURS = list(hours_between(FIRST, LAST))
+ALONE = "2020-03-02T10"
 EACH = 40
 """Messages of each of the two vehicles in each hour."""
 
@@ -118,6 +119,9 @@ def test_messages_that_wait_too_long_fail_the_freshness_check(flow: PlatformRun)
     assert not later.passed
     assert later.newest_landed is not None
     assert later.newest_shown is None
+    (evaluation,) = flow.tick("freshness_sensor").asset_events
+    assert isinstance(evaluation, dg.AssetCheckEvaluation)
+    assert (evaluation.check_name, evaluation.passed) == ("freshness", True)
 
 
 def test_a_poison_hour_holds_up_no_other(flow: PlatformRun) -> None:
@@ -197,3 +201,14 @@ def test_rows_that_vanish_from_telemetry_fail_the_conservation_check(flow: Platf
     assert [hour for hour, passed in found.items() if not passed] == [LAST]
     assert flow.refresh_hours(LAST, rebuild=True).success
     assert flow.verdicts("telemetry_outcomes", "conservation")[LAST]
+
+
+def test_what_depends_on_an_hour_that_fails_alone_is_withheld_too(flow: PlatformRun) -> None:
+    flow.produce(messages_of(ALONE))
+    flow.land()
+    with poisoned(flow, ALONE):
+        (result,) = flow.follow("refresh_sensor", "refresh")
+    assert not result.success
+    states = {stage: entry.state for stage, entry in flow.ledger(ALONE).items()}
+    assert states == {"telemetry": "failed", "vehicle_hours": "withheld", "warehouse": "withheld"}
+    assert ALONE not in shown_hours(flow)

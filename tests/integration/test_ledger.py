@@ -82,6 +82,15 @@ def test_marts_are_pending_until_they_show_the_newest_load(warehouse: str) -> No
     assert pending_marts(warehouse) == [HOUR]
 
 
+def test_hours_that_were_never_loaded_are_not_marked_when_all_marts_are_rebuilt(
+    warehouse: str,
+) -> None:
+    record(warehouse, [LedgerEntry("warehouse", HOUR, 1)])
+    record(warehouse, [LedgerEntry("warehouse", NEXT, state="withheld", detail="check failed")])
+    mark_marts(warehouse, read_ledger(warehouse, "warehouse"))
+    assert [entry.event_hour for entry in read_ledger(warehouse, "marts")] == [HOUR]
+
+
 def test_failed_and_withheld_hours_do_not_reach_the_marts(warehouse: str) -> None:
     record(warehouse, [LedgerEntry("warehouse", hour, 1) for hour in (HOUR, NEXT)])
     record_failure(warehouse, "warehouse", [HOUR], "no disk")

@@ -94,11 +94,11 @@ def test_a_landing_that_meets_another_is_tried_again(
 ) -> None:
     append, met = TableSnapshot.append, []
 
-    def meeting(self: TableSnapshot, rows: pl.DataFrame, progress: Any, *, exact: bool) -> int:
+    def meeting(self: TableSnapshot, rows: pl.DataFrame, progress: Any, **how: Any) -> int:
         if self.contract.name == "raw_telemetry" and not met:
             met.append(True)
             land_values(lake, [message("v2")], partition=1)
-        return append(self, rows, progress, exact=exact)
+        return append(self, rows, progress, **how)
 
     monkeypatch.setattr(TableSnapshot, "append", meeting)
     landed = land_values(lake, [message("v1")])
@@ -115,11 +115,11 @@ def test_a_landing_loses_the_race_for_its_own_range(
 ) -> None:
     append, met = TableSnapshot.append, []
 
-    def meeting(self: TableSnapshot, rows: pl.DataFrame, progress: Any, *, exact: bool) -> int:
+    def meeting(self: TableSnapshot, rows: pl.DataFrame, progress: Any, **how: Any) -> int:
         if self.contract.name == "raw_telemetry" and not met:
             met.append(True)
             land_values(lake, [message("v1")])
-        return append(self, rows, progress, exact=exact)
+        return append(self, rows, progress, **how)
 
     monkeypatch.setattr(TableSnapshot, "append", meeting)
     with pytest.raises(AlreadyLandedError):
