@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -121,11 +122,12 @@ class PlatformRun:
     def query(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         return query(self.postgres_url, statement, *values)
 
-    def make_retries_due(self) -> None:
-        """Ends the waiting of failed hours, as time would."""
+    def move_retries(self, wait: timedelta) -> None:
+        """Failed hours wait for so long from now; a negative wait: they are due."""
         self.query(
-            "update warehouse.partition_ledger set next_attempt_at = now() - interval '1 second'"
-            " where next_attempt_at is not null returning 1"
+            "update warehouse.partition_ledger set next_attempt_at = now() + %s"
+            " where next_attempt_at is not null returning 1",
+            wait,
         )
 
     def verdicts(self, asset: str, check: str) -> dict[str | None, bool]:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from dagster import AssetExecutionContext, AssetKey, AssetsDefinition, Config
-from dagster_dbt import DagsterDbtTranslator, DbtCliResource, dbt_assets
 from pydantic import Field
 
 from fleet_assets.assets.common import LANE_TAG, OWNERS, QUALITY, WAREHOUSE
+from fleet_assets.assets.light_dbt import ChildDbt, DagsterDbtTranslator, dbt_assets
 from fleet_assets.assets.platform import Platform
 from fleet_assets.assets.runs import younger_history_run
 from fleet_assets.warehouse.dbt_env import dbt_environment, touched_environment
@@ -76,7 +76,7 @@ def build_marts(manifest: Path) -> AssetsDefinition:
         environment = dbt_environment(url, (platform.settings.home / "dbt").absolute())
         environment |= touched_environment(None if config.everything else hours)
         os.environ.update(environment)  # dbt runs as a child
-        dbt = DbtCliResource(
+        dbt = ChildDbt(
             project_dir=str(PROJECT_DIR),
             profiles_dir=str(PROJECT_DIR),
             dbt_executable=dbt_executable(),

@@ -21,6 +21,7 @@ from warehouse_data import vehicle
 from fleet_assets.assets.common import LANE_TAG
 from fleet_assets.assets.runs import RANGE_END, RANGE_START
 from fleet_assets.flow import freshness
+from fleet_assets.warehouse.ledger import BACKOFF_BASE
 from fleet_assets.warehouse.vehicles import import_vehicles
 from partitions.hours import hour_start, hours_between
 
@@ -128,6 +129,7 @@ def test_a_poison_hour_holds_up_no_other(flow: PlatformRun) -> None:
     with poisoned(flow, POISON):
         (request,) = flow.tick("refresh_sensor").run_requests or []
         assert (request.tags[RANGE_START], request.tags[RANGE_END]) == (FIRST, LAST)
+        started = datetime.now(UTC)
         result = flow.execute("refresh", request.run_config, request.tags)
     assert result.success
     good = [hour for hour in HOURS if hour != POISON]
@@ -139,7 +141,7 @@ def test_a_poison_hour_holds_up_no_other(flow: PlatformRun) -> None:
     assert (entry.attempts, entry.processed_version) == (1, None)
     assert entry.detail
     assert entry.next_attempt_at
-    assert entry.next_attempt_at > datetime.now(UTC) + timedelta(seconds=5)
+    assert entry.next_attempt_at > started + BACKOFF_BASE
     for hour in good:
         assert {e.state for e in flow.ledger(hour).values()} == {"fresh"}
     assert flow.verdicts("telemetry", "contract") == dict.fromkeys(good, True)
@@ -148,8 +150,10 @@ def test_a_poison_hour_holds_up_no_other(flow: PlatformRun) -> None:
 
 
 def test_a_poison_hour_is_tried_alone_when_its_time_has_come(flow: PlatformRun) -> None:
+    flow.move_retries(timedelta(hours=1))
     assert flow.tick("refresh_sensor").run_requests == []  # it waits
-    flow.make_retries_due()
+    flow.move_retries(-timedelta(seconds=1))
+    started = datetime.now(UTC)
     with poisoned(flow, POISON):
         (request,) = flow.tick("refresh_sensor").run_requests or []
         assert {request.tags[k] for k in (RANGE_START, RANGE_END)} == {POISON}
@@ -158,11 +162,11 @@ def test_a_poison_hour_is_tried_alone_when_its_time_has_come(flow: PlatformRun) 
     entry = flow.ledger(POISON)["telemetry"]
     assert entry.attempts == 2
     assert entry.next_attempt_at
-    assert entry.next_attempt_at > datetime.now(UTC) + timedelta(seconds=30)
+    assert entry.next_attempt_at > started + 2 * BACKOFF_BASE
 
 
 def test_a_repaired_hour_heals_by_itself(flow: PlatformRun) -> None:
-    flow.make_retries_due()
+    flow.move_retries(-timedelta(seconds=1))
     assert [result.success for result in flow.refresh()] == [True]
     assert shown_hours(flow) == dict.fromkeys(HOURS, 2 * EACH)
     assert {e.state for e in flow.ledger(POISON).values()} == {"fresh"}
