@@ -13,10 +13,12 @@ from fleet_assets.lake.store import Lake
 from fleet_assets.settings import Settings
 from fleet_assets.warehouse.ledger import LedgerEntry, read_ledger
 from fleet_assets.warehouse.staleness import hours_to_requeue
+from partitions.hours import HOUR, hour_start
 from partitions.planning import HourProgress
 
 FRESHNESS_LIMIT = timedelta(minutes=5)
-"""Messages wait longer than this only if something is wrong (late ones may wait for their turn)."""
+"""Messages wait longer than this only if something is wrong; those of closed hours may wait for
+`FLEET_LATE_INTERVAL` before."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Freshness:
     Attributes:
         waiting_since: arrival of the oldest message that has landed and is not shown.
         waiting_seconds: how long it has waited; 0 if none waits.
+        overdue: hours whose messages wait for longer than they may.
     """
 
     newest_landed: datetime | None
@@ -33,11 +36,12 @@ class Freshness:
     waiting_since: datetime | None
     waiting_seconds: float
     limit: timedelta
+    overdue: tuple[str, ...]
 
     @property
     def passed(self) -> bool:
         """Nothing waits for longer than it may."""
-        return self.waiting_seconds <= self.limit.total_seconds()
+        return not self.overdue
 
 
 def hour_progress(lake: Lake, postgres_url: str) -> list[HourProgress]:
@@ -51,6 +55,7 @@ def hour_progress(lake: Lake, postgres_url: str) -> list[HourProgress]:
     for hour in landed:
         known = entries.get(hour.event_hour, [])
         shown = next((e for e in known if e.stage == "marts"), None)
+        loaded = next((e for e in known if e.stage == "warehouse" and e.state == "fresh"), None)
         failing = [e for e in known if e.state == "failed"]
         waits = [e.next_attempt_at for e in failing if e.next_attempt_at is not None]
         progress.append(
@@ -62,6 +67,7 @@ def hour_progress(lake: Lake, postgres_url: str) -> list[HourProgress]:
                 attempts=max((e.attempts for e in failing), default=0),
                 next_attempt_at=max(waits, default=None),
                 requeued=hour.event_hour in requeued,
+                loaded_version=loaded.processed_version if loaded else None,
             )
         )
     return progress
@@ -76,7 +82,8 @@ def freshness(
     marts = [e for e in read_ledger(postgres_url, "marts") if e.processed_version is not None]
     shown = {e.event_hour: e.processed_version for e in marts if e.processed_version is not None}
     landed = landed_hours(raw)
-    waiting = waiting_since(raw, shown)
+    since = waiting_since(raw, shown)
+    waiting = min(since.values(), default=None)
     in_marts = [
         hour.newest_append_time
         for hour in landed
@@ -87,5 +94,11 @@ def freshness(
         newest_shown=max(in_marts, default=None),
         waiting_since=waiting,
         waiting_seconds=0.0 if waiting is None else max(0.0, (now - waiting).total_seconds()),
-        limit=FRESHNESS_LIMIT + settings.late_interval,
+        limit=FRESHNESS_LIMIT,
+        overdue=tuple(sorted(h for h in since if now - since[h] > _longest_wait(h, now, settings))),
     )
+
+
+def _longest_wait(event_hour: str, now: datetime, settings: Settings) -> timedelta:
+    closed = hour_start(event_hour) + HOUR + settings.late_after <= now
+    return FRESHNESS_LIMIT + (settings.late_interval if closed else timedelta())

@@ -25,6 +25,7 @@ class HourProgress:
         attempts: failed attempts in a row.
         next_attempt_at: not before this moment, after a failure.
         requeued: something other than new messages makes it stale (a vehicle was registered).
+        loaded_version: version whose messages the warehouse holds; None: none yet.
     """
 
     event_hour: str
@@ -34,6 +35,12 @@ class HourProgress:
     attempts: int = 0
     next_attempt_at: datetime | None = None
     requeued: bool = False
+    loaded_version: int | None = None
+
+    @property
+    def loaded(self) -> bool:
+        """Only the marts are missing: the dbt step of any refresh brings them."""
+        return self.loaded_version is not None and self.loaded_version >= self.landed_version
 
     @property
     def stale(self) -> bool:
@@ -79,6 +86,8 @@ def plan_refresh(
     for hour in hours:
         if not hour.stale or hour.event_hour in busy_hours:
             continue
+        if hour.loaded and busy_lanes and not hour.requeued:
+            continue  # a refresh under way will run dbt for it too
         if hour.attempts > 0:
             if hour.next_attempt_at is None or hour.next_attempt_at <= now:
                 retry.append(hour.event_hour)

@@ -15,7 +15,7 @@ from dagster import (
     multi_asset_check,
 )
 
-from fleet_assets.assets.common import markdown_table, moment
+from fleet_assets.assets.common import listed, markdown_table, moment
 from fleet_assets.assets.platform import Platform
 from fleet_assets.assets.stages import log_check
 from fleet_assets.flow import Freshness, freshness
@@ -66,9 +66,7 @@ def offsets_check(platform: Platform) -> AssetCheckResult:
     differences = offset_differences(platform.lake)
     return AssetCheckResult(
         passed=not differences,
-        metadata={
-            "differences": MetadataValue.md("\n".join(f"- {d}" for d in differences) or "none")
-        },
+        metadata={"differences": listed(differences)},
     )
 
 
@@ -92,18 +90,20 @@ def freshness_metadata(found: Freshness) -> Mapping[str, MetadataValue]:
         "oldest waiting": MetadataValue.text(moment(found.waiting_since)),
         "waiting seconds": MetadataValue.float(found.waiting_seconds),
         "limit seconds": MetadataValue.float(found.limit.total_seconds()),
+        "overdue hours": MetadataValue.text(", ".join(found.overdue) or "none"),
     }
 
 
 def _account_metadata(counted: Account) -> Mapping[str, MetadataValue]:
     rows = [
         ["messages", counted.read, counted.raw_rows - counted.pending],
+        ["pending", "–", counted.pending],
         ["accepted / telemetry", counted.accepted, counted.telemetry_rows],
         ["duplicate", counted.duplicate, "–"],
         ["rejected / rejects", counted.rejected, counted.reject_rows],
     ]
     return {
         "account": MetadataValue.md(markdown_table(["what", "outcomes", "counted"], rows)),
-        "differences": MetadataValue.md("\n".join(counted.differences) or "none"),
-        "pending": MetadataValue.int(counted.pending),
+        "differences": listed(counted.differences),
+        "messages accounted for": MetadataValue.int(counted.read),
     }

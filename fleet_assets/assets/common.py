@@ -10,11 +10,13 @@ from dagster import (
     AssetKey,
     AssetSpec,
     HourlyPartitionsDefinition,
+    MetadataValue,
     TableColumn,
     TableColumnConstraints,
     TableSchema,
 )
 
+from fleet_assets.contracts.dictionary import type_name
 from fleet_assets.contracts.table import Column, Table
 from fleet_assets.contracts.tables import TABLE_BY_NAME
 from fleet_assets.settings import Settings
@@ -25,7 +27,6 @@ INGEST, LAKE, WAREHOUSE, QUALITY = "ingest", "lake", "warehouse", "quality"
 LANE_TAG: Final = "fleet/lane"
 """Tag of the runs that the refresh sensor requests: the lane they are in."""
 KAFKA_TOPIC: Final = AssetKey(["kafka", "vehicle_telemetry"])
-REGISTER: Final = AssetKey(["warehouse", "vehicles"])
 
 
 def hours(settings: Settings | None = None) -> HourlyPartitionsDefinition:
@@ -51,7 +52,8 @@ def lake_spec(
     return AssetSpec(
         key=name,
         deps=list(deps),
-        description=f"{contract.description}\n\nOne row: {contract.grain}.",
+        description=f"{contract.description}\n\nOne row: {contract.grain}."
+        + (" Hours without data stay missing; that is no error." if partitions_def else ""),
         group_name=group,
         owners=OWNERS,
         kinds={"deltalake", contract.layer} if contract.layer != "accounting" else {"deltalake"},
@@ -76,16 +78,28 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     return "\n".join(f"| {line} |" for line in lines)
 
 
+def warehouse_key(table: str) -> AssetKey:
+    """Key of a table of the schema `warehouse`, apart from the lake's table of the same name."""
+    return AssetKey(f"warehouse_{table}")
+
+
+def listed(lines: Sequence[str]) -> MetadataValue[Any]:
+    """Findings as a list, or the plain word none."""
+    if not lines:
+        return MetadataValue.text("none")
+    return MetadataValue.md("\n".join(f"- {line}" for line in lines))
+
+
 def _column(column: Column) -> TableColumn:
     unit = f" [{column.unit}]" if column.unit else ""
     checks = []
     if column.minimum is not None or column.maximum is not None:
-        low = "" if column.minimum is None else f"{column.minimum:g}"
-        high = "" if column.maximum is None else f"{column.maximum:g}"
+        low = "" if column.minimum is None else f"{column.minimum:,.10g}"
+        high = "" if column.maximum is None else f"{column.maximum:,.10g}"
         checks.append(f"{low}…{high}")
     return TableColumn(
         name=column.name,
-        type=str(column.dtype),
+        type=type_name(column.dtype),
         description=column.description + unit,
         constraints=TableColumnConstraints(nullable=column.nullable, other=checks),
     )

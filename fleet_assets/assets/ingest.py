@@ -7,7 +7,6 @@ touches is known only when it has been read: each touched hour is then logged as
 from collections import Counter
 
 from dagster import (
-    AssetKey,
     AssetMaterialization,
     AssetSpec,
     Config,
@@ -20,9 +19,17 @@ from dagster import (
     op,
 )
 
-from fleet_assets.assets.common import INGEST, KAFKA_TOPIC, LAKE, OWNERS, lake_spec
+from fleet_assets.assets.common import (
+    INGEST,
+    KAFKA_TOPIC,
+    LAKE,
+    OWNERS,
+    lake_spec,
+    markdown_table,
+    warehouse_key,
+)
 from fleet_assets.assets.platform import Platform
-from fleet_assets.kafka.read import read_ranges
+from fleet_assets.kafka.read import Chunk, read_ranges
 from fleet_assets.lake.landing import AlreadyLandedError, land
 from fleet_assets.telemetry.placement import place
 from fleet_assets.telemetry.source import Source
@@ -60,6 +67,7 @@ def land_ranges(context: OpExecutionContext, config: LandingConfig, platform: Pl
             landed = land(platform.lake, source, chunk.ranges, placed, chunk.lost)
             per_hour.update(landed.messages)
             version = landed.version
+            context.log_event(_landing_event(chunk, version))
             context.log.info(f"version {version}: {chunk.messages.height:,} messages")
     except AlreadyLandedError as error:
         context.log.warning(str(error))
@@ -77,6 +85,19 @@ def land_ranges(context: OpExecutionContext, config: LandingConfig, platform: Pl
         )
 
 
+def _landing_event(chunk: Chunk, version: int) -> AssetMaterialization:
+    rows = [[p, start, end, chunk.lost.get(p, 0)] for p, (start, end) in chunk.ranges.items()]
+    table = markdown_table(["partition", "from offset", "to offset (excluded)", "lost"], rows)
+    return AssetMaterialization(
+        "landings",
+        metadata={
+            "messages": MetadataValue.int(chunk.messages.height),
+            "raw version": MetadataValue.int(version),
+            "ranges": MetadataValue.md(table),
+        },
+    )
+
+
 @job(
     name=LANDING_JOB,
     executor_def=in_process_executor,
@@ -91,7 +112,8 @@ def ingest_assets(partitions_def: HourlyPartitionsDefinition) -> list[AssetSpec]
     """Assets that Dagster shows but does not materialise."""
     topic = AssetSpec(
         key=KAFKA_TOPIC,
-        description="Messages of the vehicles, key vehicle_id; times are Kafka's LogAppendTime.",
+        description="Kafka topic vehicle-telemetry (FLEET_TOPIC): messages of the vehicles, key"
+        " vehicle_id, times by LogAppendTime. `fleet status` tells its lag.",
         group_name=INGEST,
         owners=OWNERS,
         kinds={"kafka"},
@@ -99,7 +121,7 @@ def ingest_assets(partitions_def: HourlyPartitionsDefinition) -> list[AssetSpec]
     raw = lake_spec("raw_telemetry", INGEST, [KAFKA_TOPIC], partitions_def=partitions_def)
     landings = lake_spec("landings", INGEST, [KAFKA_TOPIC], partitions_def=None)
     register = AssetSpec(
-        key=AssetKey(["warehouse", "vehicles"]),
+        key=warehouse_key("vehicles"),
         description="The vehicle register, kept by `fleet vehicles import`, with its history.",
         group_name=INGEST,
         owners=OWNERS,

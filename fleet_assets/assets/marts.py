@@ -9,7 +9,7 @@ from typing import Any
 from dagster import AssetExecutionContext, AssetKey, AssetsDefinition, Config
 from pydantic import Field
 
-from fleet_assets.assets.common import LANE_TAG, OWNERS, QUALITY, WAREHOUSE
+from fleet_assets.assets.common import LANE_TAG, OWNERS, QUALITY, WAREHOUSE, warehouse_key
 from fleet_assets.assets.light_dbt import ChildDbt, DagsterDbtTranslator, dbt_assets
 from fleet_assets.assets.platform import Platform
 from fleet_assets.assets.runs import younger_history_run
@@ -37,10 +37,14 @@ class Translator(DagsterDbtTranslator):
     """Keys, groups and owners of dbt's models in Dagster."""
 
     def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> AssetKey:
-        """Models go by their own name; sources by schema and table, as the loads are named."""
+        """Models go by their own name; sources by that of the load."""
         if dbt_resource_props["resource_type"] == "source":
-            return AssetKey([dbt_resource_props["source_name"], dbt_resource_props["name"]])
+            return warehouse_key(dbt_resource_props["name"])
         return AssetKey(dbt_resource_props["name"])
+
+    def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        """What the model's YAML says, without its SQL."""
+        return str(dbt_resource_props["description"])
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
         """Quality marts beside the other quality assets."""

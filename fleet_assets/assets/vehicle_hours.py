@@ -15,10 +15,10 @@ from dagster import (
     multi_asset,
 )
 
-from fleet_assets.assets.common import LAKE, lake_spec, markdown_table
+from fleet_assets.assets.common import LAKE, lake_spec, listed, markdown_table
 from fleet_assets.assets.platform import Platform
 from fleet_assets.assets.stages import add_hour_metadata, failure_metadata, log_check, work_hours
-from fleet_assets.assets.telemetry import CONTRACT_CHECK
+from fleet_assets.assets.telemetry import CONTRACT_CHECK, CONTRACT_TEXT
 from fleet_assets.lake.vehicle_hours import VehicleHoursRefreshed, refresh_vehicle_hours
 from fleet_assets.telemetry.validation import InvalidHourError, Verdict
 from fleet_assets.warehouse.vehicles import known_vehicles
@@ -38,7 +38,7 @@ def build_vehicle_hours(partitions_def: HourlyPartitionsDefinition) -> AssetsDef
             AssetCheckSpec(
                 CONTRACT_CHECK,
                 asset=_NAME,
-                description="Types, nulls, bounds and keys by Pandera, before the commit.",
+                description=CONTRACT_TEXT,
                 partitions_def=partitions_def,
             )
         ],
@@ -61,7 +61,7 @@ def build_vehicle_hours(partitions_def: HourlyPartitionsDefinition) -> AssetsDef
                     passed=verdict.passed,
                     metadata={
                         "rows checked": verdict.rows,
-                        "failures": MetadataValue.md("\n".join(verdict.failures) or "none"),
+                        "failures": listed(verdict.failures),
                     },
                     partition=event_hour,
                 ),
@@ -83,8 +83,7 @@ def build_vehicle_hours(partitions_def: HourlyPartitionsDefinition) -> AssetsDef
             on_failure=on_failure,
         )
         for event_hour, result in done.items():
-            if result.verdict is not None:
-                log(event_hour, result.verdict)
+            log(event_hour, result.verdict or Verdict(_NAME, 0, ()))
             add_hour_metadata(context, _NAME, event_hour, _metadata(result))
         yield MaterializeResult(asset_key=_NAME)
 

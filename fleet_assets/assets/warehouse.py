@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from dagster import (
     AssetExecutionContext,
-    AssetKey,
     AssetsDefinition,
     AssetSpec,
     BackfillPolicy,
@@ -14,22 +13,13 @@ from dagster import (
     multi_asset,
 )
 
-from fleet_assets.assets.common import OWNERS, WAREHOUSE, column_schema
+from fleet_assets.assets.common import OWNERS, WAREHOUSE, column_schema, warehouse_key
 from fleet_assets.assets.platform import Platform
 from fleet_assets.assets.stages import failure_metadata, work_hours
 from fleet_assets.contracts.tables import TABLE_BY_NAME
-from fleet_assets.warehouse.from_lake import LoadedHour, load_hour
+from fleet_assets.warehouse.from_lake import TABLES, LoadedHour, load_hour
 
-LOADED = {
-    "vehicle_hours": ["vehicle_hours"],
-    "vehicle_outcomes": ["vehicle_outcomes"],
-    "telemetry_outcomes": ["telemetry_outcomes"],
-}
-
-
-def warehouse_key(table: str) -> AssetKey:
-    """Key of a loaded table, the same that dagster-dbt gives its source."""
-    return AssetKey(["warehouse", table])
+LOADED = {warehouse_key(table): table for table in TABLES}
 
 
 def build_warehouse_load(partitions_def: HourlyPartitionsDefinition) -> AssetsDefinition:
@@ -39,8 +29,8 @@ def build_warehouse_load(partitions_def: HourlyPartitionsDefinition) -> AssetsDe
         name="load_warehouse",
         specs=[
             AssetSpec(
-                key=warehouse_key(table),
-                deps=list({*deps, "vehicle_hours"}),
+                key=key,
+                deps=sorted({table, "vehicle_hours"}),
                 description=f"{TABLE_BY_NAME[table].description} The lake's table, in PostgreSQL.",
                 group_name=WAREHOUSE,
                 owners=OWNERS,
@@ -52,7 +42,7 @@ def build_warehouse_load(partitions_def: HourlyPartitionsDefinition) -> AssetsDe
                     "dagster/table_name": f"fleet.warehouse.{table}",
                 },
             )
-            for table, deps in LOADED.items()
+            for key, table in LOADED.items()
         ],
         backfill_policy=BackfillPolicy.single_run(),
         partitions_def=partitions_def,
@@ -81,9 +71,11 @@ def build_warehouse_load(partitions_def: HourlyPartitionsDefinition) -> AssetsDe
         )
         for event_hour, result in done.items():
             for key in context.selected_asset_keys:
-                rows = MetadataValue.int(result.rows[key.path[-1]])
                 context.add_asset_metadata(
-                    {"dagster/partition_row_count": rows},
+                    {
+                        "dagster/partition_row_count": MetadataValue.int(result.rows[LOADED[key]]),
+                        "raw version": MetadataValue.int(result.processed_version),
+                    },
                     asset_key=key,
                     partition_key=event_hour,
                 )

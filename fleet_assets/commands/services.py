@@ -90,6 +90,9 @@ def status(
         sys.stdout.write(json.dumps(found.as_json(), indent=2) + "\n")
     else:
         _print_services(found.services, None)
+        if not found.flow_known:
+            _report("Kafka or PostgreSQL is down, so how the data flow cannot be told: `fleet up`.")
+            raise typer.Exit(1)
         flow = found.flow
         _report(f"Messages not yet in the lake: {sum(flow.lag.values()):,}")
         for partition, lag in sorted(flow.lag.items()):

@@ -69,7 +69,7 @@ def _signal(signal: Signal) -> Sequence[str]:
     return (
         f"`{signal.wire_name}`",
         f"`{signal.name}`",
-        _type(signal.dtype),
+        type_name(signal.dtype),
         signal.unit or "",
         _signal_bounds(signal),
         signal.source,
@@ -106,7 +106,7 @@ def _table(table: Table) -> list[str]:
 def _column(column: Column) -> Sequence[str]:
     return (
         f"`{column.name}`",
-        _type(column.dtype),
+        type_name(column.dtype),
         column.unit or "",
         "yes" if column.nullable else "no",
         _column_bounds(column),
@@ -129,12 +129,13 @@ def _column_bounds(column: Column) -> str:
     return "" if high is None else f"≤ {_number(high)}"
 
 
-def _type(dtype: pl.DataType) -> str:
+def type_name(dtype: pl.DataType) -> str:
+    """Name of a type for people."""
     match dtype:
         case pl.Decimal():
             return f"decimal({dtype.precision}, {dtype.scale})"
         case pl.List():
-            return f"list of {_type(pl.Series(dtype=dtype.inner).dtype)}"
+            return f"list of {type_name(pl.Series(dtype=dtype.inner).dtype)}"
         case pl.Datetime():
             return "timestamp, UTC, µs"
     names = {

@@ -38,15 +38,15 @@ def landed_hours(raw: TableSnapshot) -> list[LandedHour]:
     return [LandedHour(*row) for row in grouped.sort("event_hour").iter_rows()]
 
 
-def waiting_since(raw: TableSnapshot, shown: dict[str, int]) -> datetime | None:
-    """Arrival of the oldest message that is not shown yet; None: all are.
+def waiting_since(raw: TableSnapshot, shown: dict[str, int]) -> dict[str, datetime]:
+    """Per hour that is not shown in full, the arrival of its oldest message that is not.
 
     Args:
         raw: snapshot of `raw_telemetry`.
         shown: per hour the version whose messages are shown.
     """
     if raw.files.is_empty():
-        return None
+        return {}
     known = pl.DataFrame(
         {"event_hour": list(shown), "shown": list(shown.values())},
         schema={"event_hour": pl.String, "shown": pl.Int64},
@@ -54,8 +54,7 @@ def waiting_since(raw: TableSnapshot, shown: dict[str, int]) -> datetime | None:
     waiting = raw.files.join(known, on="event_hour", how="left").filter(
         pl.col("max.landing_version") > pl.col("shown").fill_null(-1)
     )
-    oldest = waiting["min.append_time"].min()
-    return oldest if isinstance(oldest, datetime) else None
+    return dict(waiting.group_by("event_hour").agg(pl.col("min.append_time").min()).iter_rows())
 
 
 def newest_event(lake: Lake) -> datetime | None:

@@ -33,6 +33,8 @@ class PlatformStatus:
     lake_url: str
     dagster_url: str | None
     flow: FlowStatus
+    flow_known: bool = True
+    """Both stores answer, so that the flow could be looked at."""
     problem: str | None = None
     """Why the flow could not be looked at, if it could not."""
 
@@ -66,7 +68,8 @@ def platform_status(settings: Settings) -> PlatformStatus:
     services = _services(settings, state)
     lake = settings.lake_url or str(settings.home.absolute() / "lake")
     flow, problem = FlowStatus(), None
-    if kafka and postgres and all(services[n].state in _WELL for n in ("kafka", "postgres")):
+    answers = all(services[name].state in _WELL for name in ("kafka", "postgres"))
+    if kafka and postgres and answers:
         try:
             flow = flow_status(Endpoints(kafka, postgres, lake), settings)
         except (FleetError, OSError) as error:
@@ -78,6 +81,7 @@ def platform_status(settings: Settings) -> PlatformStatus:
         lake_url=lake,
         dagster_url=state.dagster_url if state else None,
         flow=flow,
+        flow_known=bool(kafka and postgres and answers),
         problem=problem,
     )
 

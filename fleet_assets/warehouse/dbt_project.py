@@ -18,7 +18,7 @@ from fleet_assets.errors import FleetError
 from fleet_assets.warehouse.dbt_env import dbt_environment
 
 PROJECT_DIR: Final = Path(__file__).resolve().parents[2] / "dbt_project"
-_NO_SERVER = "postgresql://nobody@127.0.0.1:1/none"  # parsing connects to nothing
+_NO_SERVER = "postgresql://nobody@127.0.0.1:1/fleet"  # parsing connects to nothing
 
 
 def dbt_executable() -> str:
