@@ -136,12 +136,8 @@ def kill(platform: Installation, victim: str) -> None:
         wait_until(one_works, 60, lambda: "no run was started")
         found[0].kill()
     elif victim == "supervisor":
-        supervisor = platform.supervisor
-        children = supervisor.children()
-        supervisor.send_signal(signal.SIGKILL)
-        supervisor.wait(30)
-        psutil.wait_procs(children, timeout=60)
-        platform.up(UpOptions(dagster=True))
+        platform.stop(signal.SIGKILL)
+        platform.up(UpOptions(dagster=True))  # at once: what is left of the children, it ends
     else:
         pid = platform.state.services[victim].pid
         assert pid is not None
