@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -132,20 +132,24 @@ def resolve_endpoints(settings: Settings | None = None) -> Endpoints:
         NotRunningError: a service is neither set nor was started by ``fleet up``.
     """
     settings = settings or Settings()
+    return Endpoints(
+        kafka_bootstrap_servers=service_address("kafka_bootstrap_servers", settings),
+        postgres_url=service_address("postgres_url", settings),
+        lake_url=settings.lake_root,
+    )
+
+
+def service_address(
+    name: Literal["kafka_bootstrap_servers", "postgres_url"], settings: Settings | None = None
+) -> str:
+    """Address of one service, for what needs no other; raises as `resolve_endpoints` does."""
+    settings = settings or Settings()
     known: dict[str, str] = {}
     if settings.services_file.exists():
         known = json.loads(settings.services_file.read_text())
-
-    def address(name: str) -> str:
-        value = getattr(settings, name) or known.get(name)
-        if not value:
-            raise NotRunningError(
-                f"No {name} known: run `fleet up` first, or set FLEET_{name.upper()}."
-            )
-        return str(value)
-
-    return Endpoints(
-        kafka_bootstrap_servers=address("kafka_bootstrap_servers"),
-        postgres_url=address("postgres_url"),
-        lake_url=settings.lake_root,
-    )
+    value = getattr(settings, name) or known.get(name)
+    if not value:
+        raise NotRunningError(
+            f"No {name} known: run `fleet up` first, or set FLEET_{name.upper()}."
+        )
+    return str(value)

@@ -20,6 +20,7 @@ from fleet_assets.assets.platform import Platform
 from fleet_assets.assets.stages import log_check
 from fleet_assets.flow import Freshness, freshness
 from fleet_assets.lake.conservation import Account, account, offset_differences
+from fleet_assets.lake.store import Lake
 
 CONSERVATION = AssetCheckSpec(
     "conservation",
@@ -39,15 +40,15 @@ def build_conservation(partitions_def: HourlyPartitionsDefinition) -> AssetCheck
         context: AssetCheckExecutionContext, platform: Platform
     ) -> Iterator[AssetCheckResult]:
         hours = list(context.op_execution_context.partition_keys)
-        for counted in account(platform.lake, hours):
+        for hour, (passed, metadata) in _verdicts(platform.lake, hours).items():
             log_check(
                 context.op_execution_context,
                 AssetCheckEvaluation(
                     asset_key=spec.asset_key,
                     check_name=spec.name,
-                    passed=not counted.differences,
-                    metadata=_account_metadata(counted),
-                    partition=counted.event_hour,
+                    passed=passed,
+                    metadata=metadata,
+                    partition=hour,
                 ),
             )
         yield from ()
@@ -92,6 +93,21 @@ def freshness_metadata(found: Freshness) -> Mapping[str, MetadataValue]:
         "limit seconds": MetadataValue.float(found.limit.total_seconds()),
         "overdue hours": MetadataValue.text(", ".join(found.overdue) or "none"),
     }
+
+
+def _verdicts(
+    lake: Lake, event_hours: list[str]
+) -> dict[str, tuple[bool, Mapping[str, MetadataValue]]]:
+    """An hour that cannot be counted fails alone; the others of the run are still judged."""
+    try:
+        counted = account(lake, event_hours)
+    except Exception as error:
+        if len(event_hours) == 1:
+            why = listed([f"cannot be counted: {error}"[:1000]])
+            return {event_hours[0]: (False, {"differences": why})}
+        singly = [_verdicts(lake, [hour]) for hour in event_hours]
+        return {hour: verdict for one in singly for hour, verdict in one.items()}
+    return {c.event_hour: (not c.differences, _account_metadata(c)) for c in counted}
 
 
 def _account_metadata(counted: Account) -> Mapping[str, MetadataValue]:

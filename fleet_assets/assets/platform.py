@@ -6,7 +6,7 @@ from dagster import ConfigurableResource
 
 from fleet_assets.kafka.topic import Broker
 from fleet_assets.lake.store import Lake
-from fleet_assets.settings import Settings, resolve_endpoints
+from fleet_assets.settings import Settings, service_address
 from fleet_assets.telemetry.placement import TimePolicy
 
 
@@ -21,19 +21,19 @@ class Platform(ConfigurableResource):  # type: ignore[type-arg]
     @property
     def lake(self) -> Lake:
         """The lake."""
-        return Lake(resolve_endpoints().lake_url)
+        return Lake(self.settings.lake_root)
 
     @property
     def broker(self) -> Broker:
         """Kafka."""
         return Broker(
-            resolve_endpoints().kafka_bootstrap_servers, self.settings.kafka_client_options()
+            service_address("kafka_bootstrap_servers"), self.settings.kafka_client_options()
         )
 
     @property
     def postgres_url(self) -> str:
         """The warehouse."""
-        return resolve_endpoints().postgres_url
+        return service_address("postgres_url")
 
     @property
     def time_policy(self) -> TimePolicy:

@@ -20,10 +20,10 @@ def docs(
     ] = None,
 ) -> None:
     """Make dbt's documentation of the warehouse: models, columns, tests, lineage."""
-    from fleet_assets.settings import Settings, resolve_endpoints
+    from fleet_assets.settings import Settings, service_address
 
     settings = Settings()
-    postgres_url = resolve_endpoints(settings).postgres_url
+    postgres_url = service_address("postgres_url", settings)
     page = _generate(postgres_url, (settings.home / "dbt").absolute())
     typer.echo(f"Open {page} in a browser.")
     if serve is not None:

@@ -32,12 +32,12 @@ def import_file(
     file: Annotated[Path, typer.Argument(help="CSV with a header; empty fields take defaults.")],
 ) -> None:
     """Insert or update the vehicles of FILE, all or none; doing it twice changes nothing."""
-    from fleet_assets.settings import resolve_endpoints
+    from fleet_assets.settings import service_address
     from fleet_assets.warehouse.vehicles import import_vehicles
     from fleet_assets.warehouse.vehicles_csv import parse_vehicles_csv
 
     rows = parse_vehicles_csv(file)
-    done = import_vehicles(resolve_endpoints().postgres_url, rows, source=file.name)
+    done = import_vehicles(service_address("postgres_url"), rows, source=file.name)
     typer.echo(
         f"{file.name}: {done.inserted} new, {done.updated} changed, {done.unchanged} unchanged."
     )
@@ -48,10 +48,10 @@ def list_register(
     format_: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.table,
 ) -> None:
     """Print the register."""
-    from fleet_assets.settings import resolve_endpoints
+    from fleet_assets.settings import service_address
     from fleet_assets.warehouse.vehicles import known_vehicles
 
-    frame = known_vehicles(resolve_endpoints().postgres_url).rename({"vehicle_id": "id"})
+    frame = known_vehicles(service_address("postgres_url")).rename({"vehicle_id": "id"})
     if format_ is Format.csv:
         typer.echo(frame.write_csv(), nl=False)
     elif format_ is Format.json:

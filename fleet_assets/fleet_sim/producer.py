@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from fleet_assets.errors import FleetError
-from fleet_assets.settings import Settings, resolve_endpoints
+from fleet_assets.settings import Settings, service_address
 
 MAX_MESSAGE_BYTES: Final = 2 * 1024 * 1024 + 64 * 1024
 """A message of 2 MiB and its record's overhead."""
@@ -40,7 +40,7 @@ class KafkaSink:
     ) -> None:  # fmt: skip
         settings = settings or Settings()
         self._topic = settings.topic
-        self._servers = bootstrap_servers or resolve_endpoints(settings).kafka_bootstrap_servers
+        self._servers = bootstrap_servers or service_address("kafka_bootstrap_servers", settings)
         self._patience_s = patience.total_seconds()
         self._options = settings.kafka_client_options()
         self._sent = self._failed = 0

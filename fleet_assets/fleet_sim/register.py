@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fleet_assets.fleet_sim.fleet import VEHICLE_COLUMNS, Fleet
-from fleet_assets.settings import resolve_endpoints
+from fleet_assets.settings import service_address
 
 
 def write_csv(path: Path, fleet: Fleet) -> None:
@@ -25,7 +25,7 @@ def register_vehicles(fleet: Fleet) -> None:
     from fleet_assets.warehouse.vehicles import import_vehicles
 
     rows = [Vehicle(**row) for row in fleet.rows]
-    import_vehicles(resolve_endpoints().postgres_url, rows, source="fleet simulate")
+    import_vehicles(service_address("postgres_url"), rows, source="fleet simulate")
 
 
 def _text(value: Any) -> Any:
