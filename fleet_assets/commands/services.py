@@ -115,6 +115,8 @@ def _report(line: str) -> None:
 
 def _show(state: PlatformState, stop: str) -> None:
     _print_services(state.services, stop)
+    if state.dagster_url:
+        _report(f"Open {state.dagster_url} (Lineage); `fleet status` tells how the data flow.")
 
 
 def _print_services(services: dict[str, ServiceState], stop: str | None) -> None:

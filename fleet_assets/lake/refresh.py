@@ -7,7 +7,7 @@ mark. When a crash comes between, the marks differ and the hour is rebuilt from 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
@@ -25,6 +25,7 @@ from fleet_assets.telemetry.validation import InvalidHourError, Verdict, validat
 
 FOLLOWERS: Final = ("telemetry_rejects", "telemetry_outcomes", "vehicle_outcomes")
 STEP_MESSAGES: Final = 1_500_000
+"""Most messages that one step takes in; a landing is never divided."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def refresh_hour(
         InvalidHourError: the rows break their contract; nothing is committed.
     """
     snapshot = raw or lake.open("raw_telemetry")
-    newest = newest_raw_versions(snapshot).get(event_hour, -1)
+    landed = newest_raw_versions(snapshot).get(event_hour, -1)
 
     def attempt() -> HourRefreshed:
         tables = {name: lake.open(name) for name in ("telemetry", *FOLLOWERS)}
@@ -100,18 +101,54 @@ def refresh_hour(
         in_line = len(set(marks.values())) == 1
         registered = _holds_registered(tables["vehicle_outcomes"], event_hour, known_vehicles)
         anew = force_rebuild or not in_line or registered
+        # opened after the marks were read, so it holds whatever others have taken in meanwhile
+        source = lake.open("raw_telemetry") if anew else snapshot
         since = -1 if anew or mark is None else mark
-        new = _messages(snapshot, event_hour, pl.col("landing_version") > since)
+        newest = newest_raw_versions(source).get(event_hour, -1)
+        upto = newest if anew else _step_end(source, event_hour, since, newest)
+        new = _messages(source, event_hour, since, upto)
         if new.is_empty() and not anew:
             return _unchanged(tables, event_hour, max(newest, since))
-        change = _change(snapshot, tables, event_hour, new, known_vehicles, since)
-        return _commit(tables, event_hour, change, new, newest, anew, late_after)
+        change = _change(source, tables, event_hour, new, known_vehicles, since)
+        return _commit(tables, event_hour, change, new, upto, anew, late_after)
 
-    return retrying(f"refresh of {event_hour}", attempt)
+    taken_in = 0
+    while True:
+        refreshed = retrying(f"refresh of {event_hour}", attempt)
+        taken_in += refreshed.new_messages
+        if refreshed.rebuilt or refreshed.processed_version >= landed:
+            return replace(refreshed, new_messages=taken_in)
 
 
-def _messages(raw: TableSnapshot, event_hour: str, where: pl.Expr) -> pl.DataFrame:
-    return raw.read(event_hour, where=where)
+def _step_end(raw: TableSnapshot, event_hour: str, since: int, newest: int) -> int:
+    """Version up to which one step goes, so that a backlog does not have to fit in memory."""
+    files = raw.files.filter(
+        (pl.col("event_hour") == event_hour) & (pl.col("max.landing_version") > since)
+    )
+    by_version = (
+        files.group_by(version="max.landing_version")
+        .agg(pl.col("num_records").sum())
+        .sort("version")
+        .with_columns(so_far=pl.col("num_records").cum_sum())
+    )
+    within = by_version.filter(pl.col("so_far") <= STEP_MESSAGES)["version"]
+    if by_version.is_empty() or within.len() == by_version.height:
+        return newest
+    return int(within[-1] if within.len() else by_version["version"][0])
+
+
+def _messages(
+    raw: TableSnapshot, event_hour: str, since: int, upto: int, where: pl.Expr | None = None
+) -> pl.DataFrame:
+    """Messages that versions after `since` and up to `upto` have brought into the hour."""
+    version = pl.col("landing_version")
+    brought = (version > since) & (version <= upto)
+    first, last = pl.col("min.landing_version"), pl.col("max.landing_version")
+    return raw.read(
+        event_hour,
+        where=brought if where is None else brought & where,
+        files_where=(last > since) & (first <= upto),
+    )
 
 
 def _holds_registered(
@@ -139,8 +176,8 @@ def _change(
 
     def earlier_messages(keys: pl.DataFrame) -> pl.DataFrame:
         ids = keys["vehicle_id"].unique().to_list()
-        taken_in = (pl.col("landing_version") <= since) & pl.col("vehicle_id").is_in(ids)
-        return _messages(raw, event_hour, taken_in).join(keys, on=KEY, how="semi")
+        theirs = pl.col("vehicle_id").is_in(ids)
+        return _messages(raw, event_hour, -1, since, theirs).join(keys, on=KEY, how="semi")
 
     return step(new, known_vehicles, present_rows, earlier_messages)
 
@@ -190,7 +227,7 @@ def _commit(
         raise InvalidHourError(verdicts)
 
     taken_in = {app_id(event_hour): newest}
-    for name, rows, replace in (
+    for name, rows, replaces_hour in (
         ("telemetry", telemetry, rewrite),
         ("telemetry_rejects", rejects, rewrite_rejects),
         ("telemetry_outcomes", outcomes, True),
@@ -199,7 +236,7 @@ def _commit(
         progress = taken_in
         if name == "telemetry":
             progress = taken_in | {rows_id(event_hour): tables[name].version + 1}
-        if replace:
+        if replaces_hour:
             tables[name].replace_hour(rows, event_hour, progress)
         else:
             tables[name].append(rows, progress, exact=False)

@@ -18,6 +18,7 @@ from telemetry_data import (
 )
 
 from fleet_assets.lake import landing
+from fleet_assets.lake import refresh as refresh_module
 from fleet_assets.lake.conservation import account, offset_differences
 from fleet_assets.lake.landing import AlreadyLandedError, land
 from fleet_assets.lake.refresh import FOLLOWERS, HourRefreshed, refresh_hour
@@ -64,6 +65,29 @@ def rebuilt_elsewhere(lake: Lake, known: frozenset[str] = KNOWN) -> dict[str, An
 def assert_accounted(lake: Lake, event_hour: str = HOUR) -> None:
     (found,) = account(lake, [event_hour])
     assert (found.differences, found.pending) == ([], 0)
+
+
+def test_a_backlog_is_taken_in_by_steps_that_fit_in_memory(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    land_all(lake)
+    monkeypatch.setattr(refresh_module, "STEP_MESSAGES", 1)
+    commits_before = lake.open("telemetry").version
+    refreshed = refresh(lake)
+    assert lake.open("telemetry").version - commits_before == len(BATCHES)
+    assert refreshed.new_messages == sum(len(batch) for batch in BATCHES)
+    assert_accounted(lake)
+    assert contents(lake) == rebuilt_elsewhere(lake)
+
+
+def test_a_rebuild_from_an_old_snapshot_misses_nothing(lake: Lake) -> None:
+    land_values(lake, BATCHES[0])
+    old = lake.open("raw_telemetry")
+    land_values(lake, BATCHES[1], start=len(BATCHES[0]))
+    refresh(lake)
+    before = contents(lake)
+    refresh(lake, raw=old, force_rebuild=True)
+    assert contents(lake) == before
 
 
 # --- landing ---
