@@ -13,7 +13,7 @@ from dagster import (
     OpExecutionContext,
 )
 
-from fleet_assets.telemetry.validation import InvalidHourError
+from fleet_assets.telemetry.validation import InvalidHourError, Verdict
 from fleet_assets.warehouse.ledger import LedgerEntry, Stage, read_ledger, record, record_failure
 
 T = TypeVar("T")
@@ -100,6 +100,13 @@ def log_check(
 ) -> None:
     """Logs the verdict of one check on one hour, whatever the other hours of the run give."""
     context.log_event(evaluation)  # type: ignore[arg-type]  # it is handled, only not annotated
+
+
+def verdicts_of(error: Exception, table: str) -> list[Verdict]:
+    """Verdicts of an hour that failed; what could not even be checked fails its check too."""
+    if isinstance(error, InvalidHourError):
+        return error.verdicts
+    return [Verdict(table, 0, (f"the rows cannot be made: {_in_words(error)}",))]
 
 
 def failure_metadata(error: Exception) -> dict[str, MetadataValue[Any]]:

@@ -20,9 +20,15 @@ from pydantic import Field
 
 from fleet_assets.assets.common import LAKE, lake_spec, listed, warehouse_key
 from fleet_assets.assets.platform import Platform
-from fleet_assets.assets.stages import add_hour_metadata, failure_metadata, log_check, work_hours
+from fleet_assets.assets.stages import (
+    add_hour_metadata,
+    failure_metadata,
+    log_check,
+    verdicts_of,
+    work_hours,
+)
 from fleet_assets.lake.refresh import HourRefreshed, refresh_hour
-from fleet_assets.telemetry.validation import InvalidHourError, Verdict
+from fleet_assets.telemetry.validation import Verdict
 from fleet_assets.warehouse.vehicles import known_vehicles
 
 TABLES = ("telemetry", "telemetry_rejects", "telemetry_outcomes", "vehicle_outcomes")
@@ -82,7 +88,7 @@ def build_telemetry_assets(partitions_def: HourlyPartitionsDefinition) -> Assets
         raw_snapshot = lake.open("raw_telemetry")
 
         def on_failure(event_hour: str, error: Exception) -> None:
-            for verdict in error.verdicts if isinstance(error, InvalidHourError) else ():
+            for verdict in verdicts_of(error, "telemetry"):
                 _log_verdict(context, event_hour, verdict)
             for name in context.selected_asset_keys:
                 add_hour_metadata(context, name.path[-1], event_hour, failure_metadata(error))

@@ -17,10 +17,16 @@ from dagster import (
 
 from fleet_assets.assets.common import LAKE, lake_spec, listed, markdown_table
 from fleet_assets.assets.platform import Platform
-from fleet_assets.assets.stages import add_hour_metadata, failure_metadata, log_check, work_hours
+from fleet_assets.assets.stages import (
+    add_hour_metadata,
+    failure_metadata,
+    log_check,
+    verdicts_of,
+    work_hours,
+)
 from fleet_assets.assets.telemetry import CONTRACT_CHECK, CONTRACT_TEXT
 from fleet_assets.lake.vehicle_hours import VehicleHoursRefreshed, refresh_vehicle_hours
-from fleet_assets.telemetry.validation import InvalidHourError, Verdict
+from fleet_assets.telemetry.validation import Verdict
 from fleet_assets.warehouse.vehicles import known_vehicles
 
 _NAME = "vehicle_hours"
@@ -68,7 +74,7 @@ def build_vehicle_hours(partitions_def: HourlyPartitionsDefinition) -> AssetsDef
             )
 
         def on_failure(event_hour: str, error: Exception) -> None:
-            for verdict in error.verdicts if isinstance(error, InvalidHourError) else ():
+            for verdict in verdicts_of(error, _NAME):
                 log(event_hour, verdict)
             add_hour_metadata(context, _NAME, event_hour, failure_metadata(error))
 
