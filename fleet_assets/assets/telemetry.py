@@ -18,7 +18,7 @@ from dagster import (
 )
 from pydantic import Field
 
-from fleet_assets.assets.common import LAKE, lake_spec, listed, warehouse_key
+from fleet_assets.assets.common import LAKE, QUALITY, lake_spec, listed, warehouse_key
 from fleet_assets.assets.platform import Platform
 from fleet_assets.assets.stages import (
     add_hour_metadata,
@@ -59,7 +59,7 @@ def build_telemetry_assets(partitions_def: HourlyPartitionsDefinition) -> Assets
         specs=[
             lake_spec(
                 name,
-                LAKE,
+                LAKE if name in _ROW_COUNT else QUALITY,
                 [raw, warehouse_key("vehicles")],
                 partitions_def=partitions_def,
                 skippable=True,
