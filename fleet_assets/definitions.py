@@ -15,7 +15,13 @@ from dagster import (
     in_process_executor,
 )
 
-from fleet_assets.assets.checks import build_conservation, freshness_check, offsets_check
+from fleet_assets.assets.checks import (
+    build_conservation,
+    build_raw_contract,
+    freshness_check,
+    landings_contract,
+    offsets_check,
+)
 from fleet_assets.assets.common import hours
 from fleet_assets.assets.ingest import ingest_assets, landing_job
 from fleet_assets.assets.marts import build_marts
@@ -65,7 +71,13 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
     )
     return Definitions(
         assets=[*ingest_assets(partitions_def), *assets],
-        asset_checks=[conservation, offsets_check, freshness_check],
+        asset_checks=[
+            conservation,
+            build_raw_contract(partitions_def),
+            landings_contract,
+            offsets_check,
+            freshness_check,
+        ],
         jobs=[landing_job, refresh_job, verify_job, upkeep_job],
         schedules=[
             ScheduleDefinition(

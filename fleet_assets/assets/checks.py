@@ -17,10 +17,16 @@ from dagster import (
 
 from fleet_assets.assets.common import listed, markdown_table, moment
 from fleet_assets.assets.platform import Platform
-from fleet_assets.assets.stages import log_check
+from fleet_assets.assets.stages import (
+    CONTRACT_CHECK,
+    CONTRACT_TEXT,
+    contract_evaluation,
+    log_check,
+)
 from fleet_assets.flow import Freshness, freshness
 from fleet_assets.lake.conservation import Account, account, offset_differences
 from fleet_assets.lake.store import Lake
+from fleet_assets.telemetry.validation import validate
 
 CONSERVATION = AssetCheckSpec(
     "conservation",
@@ -54,6 +60,38 @@ def build_conservation(partitions_def: HourlyPartitionsDefinition) -> AssetCheck
         yield from ()
 
     return conservation
+
+
+def build_raw_contract(partitions_def: HourlyPartitionsDefinition) -> AssetChecksDefinition:
+    """The contract of `raw_telemetry`: landing evaluates it; by hand it reads an hour again."""
+    spec = AssetCheckSpec(
+        CONTRACT_CHECK,
+        asset="raw_telemetry",
+        description=CONTRACT_TEXT,
+        partitions_def=partitions_def,
+    )
+
+    @multi_asset_check(name="raw_contract", specs=[spec], can_subset=True)
+    def raw_contract(
+        context: AssetCheckExecutionContext, platform: Platform
+    ) -> Iterator[AssetCheckResult]:
+        raw = platform.lake.open("raw_telemetry")
+        for hour in context.op_execution_context.partition_keys:
+            verdict = validate("raw_telemetry", raw.read(hour), hour)
+            log_check(context.op_execution_context, contract_evaluation(verdict, hour))
+        yield from ()
+
+    return raw_contract
+
+
+@asset_check(asset="landings", name=CONTRACT_CHECK, description=CONTRACT_TEXT)
+def landings_contract(platform: Platform) -> AssetCheckResult:
+    """Evaluated by each landing for what it adds, and here for the whole table."""
+    verdict = validate("landings", platform.lake.open("landings").read(), None)
+    return AssetCheckResult(
+        passed=verdict.passed,
+        metadata={"rows checked": verdict.rows, "failures": listed(verdict.failures)},
+    )
 
 
 @asset_check(

@@ -29,10 +29,12 @@ from fleet_assets.assets.common import (
     warehouse_key,
 )
 from fleet_assets.assets.platform import Platform
+from fleet_assets.assets.stages import contract_evaluation, log_check
 from fleet_assets.kafka.read import Chunk, read_ranges
 from fleet_assets.lake.landing import AlreadyLandedError, land
 from fleet_assets.telemetry.placement import place
 from fleet_assets.telemetry.source import Source
+from fleet_assets.telemetry.validation import Verdict
 
 LANDING_JOB = "landing"
 
@@ -60,6 +62,7 @@ def land_ranges(context: OpExecutionContext, config: LandingConfig, platform: Pl
     source = Source(config.cluster_id, config.topic_id)
     ranges = {r.partition: (r.start, r.end) for r in config.ranges}
     per_hour: Counter[str] = Counter()
+    verdicts: dict[str, Verdict] = {}
     version = -1
     try:
         for chunk in read_ranges(platform.broker, config.topic, config.topic_id, ranges):
@@ -68,10 +71,16 @@ def land_ranges(context: OpExecutionContext, config: LandingConfig, platform: Pl
             per_hour.update(landed.messages)
             version = landed.version
             context.log_event(_landing_event(chunk, version))
+            for verdict in landed.verdicts:
+                verdicts[verdict.table] = verdict
             context.log.info(f"version {version}: {chunk.messages.height:,} messages")
     except AlreadyLandedError as error:
         context.log.warning(str(error))
+    if verdicts:
+        log_check(context, contract_evaluation(verdicts["landings"], None))
     for event_hour, messages in sorted(per_hour.items()):
+        landed_here = Verdict("raw_telemetry", messages, verdicts["raw_telemetry"].failures)
+        log_check(context, contract_evaluation(landed_here, event_hour))
         context.log_event(
             AssetMaterialization(
                 "raw_telemetry",

@@ -8,15 +8,23 @@ from typing import Any, TypeVar
 from dagster import (
     AssetCheckEvaluation,
     AssetExecutionContext,
+    AssetKey,
     Failure,
     MetadataValue,
     OpExecutionContext,
 )
 
+from fleet_assets.assets.common import listed
 from fleet_assets.telemetry.validation import InvalidHourError, Verdict
 from fleet_assets.warehouse.ledger import LedgerEntry, Stage, read_ledger, record, record_failure
 
 T = TypeVar("T")
+
+CONTRACT_CHECK = "contract"
+CONTRACT_TEXT = (
+    "The rows fulfil the table's contract: types, nulls, bounds, keys, hour (Pandera). Checked"
+    " before the commit; 0 rows checked: nothing has changed since the last verdict."
+)
 
 _AFTER: Mapping[Stage, tuple[Stage, ...]] = {
     "telemetry": ("vehicle_hours", "warehouse"),
@@ -100,6 +108,20 @@ def log_check(
 ) -> None:
     """Logs the verdict of one check on one hour, whatever the other hours of the run give."""
     context.log_event(evaluation)  # type: ignore[arg-type]  # it is handled, only not annotated
+
+
+def contract_evaluation(verdict: Verdict, event_hour: str | None) -> AssetCheckEvaluation:
+    """The verdict on a table's contract as Dagster's check `contract`."""
+    return AssetCheckEvaluation(
+        asset_key=AssetKey(verdict.table),
+        check_name=CONTRACT_CHECK,
+        passed=verdict.passed,
+        metadata={
+            "rows checked": MetadataValue.int(verdict.rows),
+            "failures": listed(verdict.failures),
+        },
+        partition=event_hour,
+    )
 
 
 def verdicts_of(error: Exception, table: str) -> list[Verdict]:

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from dagster import (
-    AssetCheckEvaluation,
     AssetCheckSpec,
     AssetExecutionContext,
     AssetKey,
@@ -18,10 +17,13 @@ from dagster import (
 )
 from pydantic import Field
 
-from fleet_assets.assets.common import LAKE, QUALITY, lake_spec, listed, warehouse_key
+from fleet_assets.assets.common import LAKE, QUALITY, lake_spec, warehouse_key
 from fleet_assets.assets.platform import Platform
 from fleet_assets.assets.stages import (
+    CONTRACT_CHECK,
+    CONTRACT_TEXT,
     add_hour_metadata,
+    contract_evaluation,
     failure_metadata,
     log_check,
     verdicts_of,
@@ -32,11 +34,6 @@ from fleet_assets.telemetry.validation import Verdict
 from fleet_assets.warehouse.vehicles import known_vehicles
 
 TABLES = ("telemetry", "telemetry_rejects", "telemetry_outcomes", "vehicle_outcomes")
-CONTRACT_CHECK = "contract"
-CONTRACT_TEXT = (
-    "The rows fulfil the table's contract: types, nulls, bounds, keys, hour (Pandera). Checked"
-    " before the commit; 0 rows checked: nothing has changed since the last verdict."
-)
 _ROW_COUNT = {"telemetry": "accepted", "telemetry_rejects": "rejected"}
 
 
@@ -118,19 +115,7 @@ def build_telemetry_assets(partitions_def: HourlyPartitionsDefinition) -> Assets
 
 
 def _log_verdict(context: AssetExecutionContext, event_hour: str, verdict: Verdict) -> None:
-    log_check(
-        context,
-        AssetCheckEvaluation(
-            asset_key=AssetKey(verdict.table),
-            check_name=CONTRACT_CHECK,
-            passed=verdict.passed,
-            metadata={
-                "rows checked": MetadataValue.int(verdict.rows),
-                "failures": listed(verdict.failures),
-            },
-            partition=event_hour,
-        ),
-    )
+    log_check(context, contract_evaluation(verdict, event_hour))
 
 
 def _metadata(name: str, result: HourRefreshed) -> dict[str, MetadataValue[Any]]:

@@ -3,10 +3,8 @@
 from collections.abc import Iterator
 
 from dagster import (
-    AssetCheckEvaluation,
     AssetCheckSpec,
     AssetExecutionContext,
-    AssetKey,
     AssetsDefinition,
     BackfillPolicy,
     HourlyPartitionsDefinition,
@@ -15,16 +13,18 @@ from dagster import (
     multi_asset,
 )
 
-from fleet_assets.assets.common import LAKE, lake_spec, listed, markdown_table
+from fleet_assets.assets.common import LAKE, lake_spec, markdown_table
 from fleet_assets.assets.platform import Platform
 from fleet_assets.assets.stages import (
+    CONTRACT_CHECK,
+    CONTRACT_TEXT,
     add_hour_metadata,
+    contract_evaluation,
     failure_metadata,
     log_check,
     verdicts_of,
     work_hours,
 )
-from fleet_assets.assets.telemetry import CONTRACT_CHECK, CONTRACT_TEXT
 from fleet_assets.lake.vehicle_hours import VehicleHoursRefreshed, refresh_vehicle_hours
 from fleet_assets.telemetry.validation import Verdict
 from fleet_assets.warehouse.vehicles import known_vehicles
@@ -59,19 +59,7 @@ def build_vehicle_hours(partitions_def: HourlyPartitionsDefinition) -> AssetsDef
         tanks = known_vehicles(url).select("vehicle_id", "tank_gallons")
 
         def log(event_hour: str, verdict: Verdict) -> None:
-            log_check(
-                context,
-                AssetCheckEvaluation(
-                    asset_key=AssetKey(_NAME),
-                    check_name=CONTRACT_CHECK,
-                    passed=verdict.passed,
-                    metadata={
-                        "rows checked": verdict.rows,
-                        "failures": listed(verdict.failures),
-                    },
-                    partition=event_hour,
-                ),
-            )
+            log_check(context, contract_evaluation(verdict, event_hour))
 
         def on_failure(event_hour: str, error: Exception) -> None:
             for verdict in verdicts_of(error, _NAME):

@@ -18,6 +18,7 @@ from fleet_assets.contracts.tables import LANDINGS, RAW_TELEMETRY
 from fleet_assets.errors import FleetError
 from fleet_assets.lake.store import CommitConflictError, Lake, TableSnapshot, retrying
 from fleet_assets.telemetry.source import Source
+from fleet_assets.telemetry.validation import InvalidHourError, Verdict, validate
 
 _NOTE = "fleet.landing"
 _HISTORY = 20
@@ -31,10 +32,12 @@ class Landed:
     Attributes:
         version: version of `raw_telemetry`.
         messages: messages per event hour.
+        verdicts: the checks that ran before the commit.
     """
 
     version: int
     messages: dict[str, int]
+    verdicts: tuple[Verdict, ...]
 
 
 class AlreadyLandedError(FleetError):
@@ -78,6 +81,7 @@ def land(
 
     Raises:
         AlreadyLandedError: a range does not begin where the last landing ended.
+        InvalidHourError: the rows break their contract; nothing is committed.
     """
     _heal(lake)
 
@@ -97,9 +101,15 @@ def land(
         )
         progress = {source.app_id(p): end for p, (_, end) in ranges.items()}
         records = _records(source, version, ranges, counts, lost or {})
+        verdicts = (
+            validate("raw_telemetry", ordered, None),
+            validate("landings", pl.DataFrame(records, schema=LANDINGS.polars_schema), None),
+        )
+        if not all(verdict.passed for verdict in verdicts):
+            raise InvalidHourError(list(verdicts))
         raw.append(ordered, progress, exact=True, note={_NOTE: json.dumps(records)})
         _record(lake, records)
-        return Landed(version, dict(rows.group_by("event_hour").len().iter_rows()))
+        return Landed(version, dict(rows.group_by("event_hour").len().iter_rows()), verdicts)
 
     counts = dict(messages.group_by("kafka_partition").len().iter_rows())
     return retrying("landing", attempt)

@@ -47,13 +47,13 @@ def _schema(table: str) -> pa.DataFrameSchema:
     return TABLE_BY_NAME[table].pandera_schema()
 
 
-def validate(table: str, rows: pl.DataFrame, event_hour: str) -> Verdict:
-    """Checks rows of one hour: types, nulls, bounds, key, and that they belong to the hour.
+def validate(table: str, rows: pl.DataFrame, event_hour: str | None) -> Verdict:
+    """Checks rows: types, nulls, bounds, key, and that they belong to the hour.
 
     Args:
         table: name of the contract.
         rows: an eager frame (Pandera skips the values of a lazy one).
-        event_hour: the hour that the rows are to be committed to.
+        event_hour: the hour that the rows are to be committed to; None: they are of several.
     """
     expected = TABLE_BY_NAME[table].polars_schema
     if rows.schema != expected or rows.columns != list(expected):
@@ -74,11 +74,11 @@ def validate(table: str, rows: pl.DataFrame, event_hour: str) -> Verdict:
     repeated = rows.height - rows.select(contract.key).n_unique()
     if repeated:
         failures.append(f"{', '.join(contract.key)}: {repeated} rows repeat the key of another")
-    if contract.partition_by is not None:
+    if contract.partition_by is not None and event_hour is not None:
         elsewhere = rows.filter(pl.col("event_hour") != event_hour).height
         if elsewhere:
             failures.append(f"event_hour: {elsewhere} rows belong to another hour")
-    if table == TELEMETRY.name:
+    if table == TELEMETRY.name and event_hour is not None:
         start, end = hour_window(event_hour)
         outside = rows.filter(~pl.col("event_time").is_between(start, end, closed="left")).height
         if outside:
