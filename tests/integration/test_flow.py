@@ -144,7 +144,7 @@ def test_a_poison_hour_holds_up_no_other(flow: PlatformRun) -> None:
     assert entry.next_attempt_at > started + BACKOFF_BASE
     for hour in good:
         assert {e.state for e in flow.ledger(hour).values()} == {"fresh"}
-    assert flow.verdicts("telemetry", "contract") == dict.fromkeys(good, True)
+    assert flow.verdicts("telemetry", "contract") == {**dict.fromkeys(good, True), POISON: False}
     assert {h: ok for h, ok in flow.verdicts("telemetry_outcomes", "conservation").items()
             if h in good} == dict.fromkeys(good, True)  # fmt: skip
 
