@@ -1,9 +1,9 @@
 """dagster-dbt without importing dbt into the process.
 
 dbt itself runs as a child process in any case. Left to itself, dagster-dbt imports dbt-core into
-every run worker (3 s), asks the child for its version before each call (3 s) and makes an adapter
-that only optional features use (2 s). It supports environments without dbt-core, where it does
-none of this: that road is taken here.
+every run worker, asks a child for its version before each call (which imports dbt again) and makes
+an adapter that only optional features use. It supports environments without dbt-core, where it
+does none of this: that road is taken here. Figures are in docs/decisions/0010.
 """
 
 import sys

@@ -1,8 +1,7 @@
 """Landing: raw messages and the offsets they were read up to, in one Delta commit.
 
-`raw_telemetry` is the truth. The row in `landings` and the pending counts in
-`telemetry_outcomes` follow it; if a crash comes between, the next landing adds the former and the
-refresh of the hour the latter.
+`raw_telemetry` is the truth. The row in `landings` follows it and also stands as a note in the raw
+commit, so that the next landing can add it if a crash comes between.
 """
 
 from __future__ import annotations
