@@ -16,11 +16,12 @@ CONTRACTS, TIME = "fleet_assets.contracts", "partitions"
 DOMAIN = "fleet_assets.telemetry"
 ADAPTERS = ("fleet_assets.kafka", "fleet_assets.lake", "fleet_assets.warehouse")
 FLOW, ASSETS, SENSORS = "fleet_assets.flow", "fleet_assets.assets", "sensors"
-BASICS = ("fleet_assets.errors",)
+BASICS = ("fleet_assets.errors", "fleet_assets.fault_points")
 SETTINGS = "fleet_assets.settings"
 FOUNDATION = (*BASICS, CONTRACTS, TIME)
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "fleet_assets.errors": (),
+    "fleet_assets.fault_points": (),
     SETTINGS: BASICS,
     CONTRACTS: (),
     "partitions.definitions": (TIME,),
