@@ -30,6 +30,7 @@ from fleet_assets.assets.common import (
 )
 from fleet_assets.assets.platform import Platform
 from fleet_assets.assets.stages import contract_evaluation, log_check
+from fleet_assets.fault_points import fault_point
 from fleet_assets.kafka.read import Chunk, read_ranges
 from fleet_assets.lake.landing import AlreadyLandedError, land
 from fleet_assets.telemetry.placement import place
@@ -68,6 +69,7 @@ def land_ranges(context: OpExecutionContext, config: LandingConfig, platform: Pl
         for chunk in read_ranges(platform.broker, config.topic, config.topic_id, ranges):
             placed = place(chunk.messages, platform.time_policy)
             landed = land(platform.lake, source, chunk.ranges, placed, chunk.lost)
+            fault_point("landing.not_reported")
             per_hour.update(landed.messages)
             version = landed.version
             context.log_event(_landing_event(chunk, version))

@@ -13,6 +13,7 @@ from fleet_assets.assets.common import LANE_TAG, OWNERS, QUALITY, WAREHOUSE, war
 from fleet_assets.assets.light_dbt import ChildDbt, DagsterDbtTranslator, dbt_assets
 from fleet_assets.assets.platform import Platform
 from fleet_assets.assets.runs import younger_history_run
+from fleet_assets.fault_points import fault_point
 from fleet_assets.warehouse.dbt_env import dbt_environment, touched_environment
 from fleet_assets.warehouse.dbt_project import PROJECT_DIR, dbt_executable
 from fleet_assets.warehouse.ledger import LedgerEntry, read_ledger, record_failure
@@ -96,8 +97,10 @@ def build_marts(manifest: Path) -> AssetsDefinition:
         except Exception as error:
             record_failure(url, "marts", hours, f"dbt: {error}"[:2000], context.run_id)
             raise
+        fault_point("marts.built")
         if not context.is_subset:  # some models alone do not show an hour
             mark_marts(url, loaded, context.run_id)
+            fault_point("marts.marked")
 
     return build
 

@@ -15,6 +15,7 @@ from dagster import (
 )
 
 from fleet_assets.assets.common import listed
+from fleet_assets.fault_points import fault_point
 from fleet_assets.telemetry.validation import InvalidHourError, Verdict
 from fleet_assets.warehouse.ledger import LedgerEntry, Stage, read_ledger, record, record_failure
 
@@ -64,6 +65,7 @@ def work_hours(
             continue
         try:
             done[event_hour] = work(event_hour)
+            fault_point(f"stages.{stage}_worked")
         except Exception as error:
             failed[event_hour] = _in_words(error)
             record_failure(postgres_url, stage, [event_hour], failed[event_hour], context.run_id)
@@ -89,6 +91,7 @@ def work_hours(
             for hour, result in done.items()
         ],
     )  # fmt: skip
+    fault_point(f"stages.{stage}_noted")
     if failed and len(event_hours) == 1:
         raise Failure(f"{event_hours[0]}: {failed[event_hours[0]]}")
     if held_back and len(event_hours) == 1:

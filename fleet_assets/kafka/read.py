@@ -17,6 +17,7 @@ from confluent_kafka import (
 )
 
 from fleet_assets.errors import FleetError
+from fleet_assets.fault_points import fault_point
 from fleet_assets.kafka.topic import Broker
 
 CHUNK_MESSAGES: Final = 400_000
@@ -129,6 +130,8 @@ def _chunks(
                 f" {sorted(open_partitions)} of {topic} are unread: the landing is tried again"
             )
         _take(batch, columns, reached, ends)
+        if columns.offset:
+            fault_point("landing.mid_read")
         for partition in _finished(batch, consumer, topic, open_partitions, reached, ends):
             open_partitions.discard(partition)
             reached[partition] = ends[partition]

@@ -15,6 +15,7 @@ import polars as pl
 
 from fleet_assets.contracts.tables import LANDINGS, RAW_TELEMETRY
 from fleet_assets.errors import FleetError
+from fleet_assets.fault_points import fault_point
 from fleet_assets.lake.store import CommitConflictError, Lake, TableSnapshot, retrying
 from fleet_assets.telemetry.source import Source
 from fleet_assets.telemetry.validation import InvalidHourError, Verdict, validate
@@ -106,8 +107,11 @@ def land(
         )
         if not all(verdict.passed for verdict in verdicts):
             raise InvalidHourError(list(verdicts))
+        fault_point("landing.before_write")
         raw.append(ordered, progress, exact=True, note={_NOTE: json.dumps(records)})
+        fault_point("landing.raw_committed")
         _record(lake, records)
+        fault_point("landing.recorded")
         return Landed(version, dict(rows.group_by("event_hour").len().iter_rows()), verdicts)
 
     counts = dict(messages.group_by("kafka_partition").len().iter_rows())

@@ -13,6 +13,7 @@ from typing import Final
 
 import polars as pl
 
+from fleet_assets.fault_points import fault_point
 from fleet_assets.lake.store import Lake, TableSnapshot, retrying
 from fleet_assets.telemetry.hour import HourStep, rebuild, step
 from fleet_assets.telemetry.outcomes import (
@@ -227,6 +228,7 @@ def _commit(
         raise InvalidHourError(verdicts)
 
     taken_in = {app_id(event_hour): newest}
+    fault_point("refresh.before_write")
     for name, rows, replaces_hour in (
         ("telemetry", telemetry, rewrite),
         ("telemetry_rejects", rejects, rewrite_rejects),
@@ -240,6 +242,7 @@ def _commit(
             tables[name].replace_hour(rows, event_hour, progress)
         else:
             tables[name].append(rows, progress, exact=False)
+        fault_point(f"refresh.{name}_committed")
     return HourRefreshed(event_hour, newest, new.height, anew, tuple(verdicts), _totals(outcomes))
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from fleet_assets.fault_points import fault_point
 from fleet_assets.lake.refresh import app_id, rows_id
 from fleet_assets.lake.store import Lake, retrying
 from fleet_assets.telemetry.validation import InvalidHourError, Verdict, validate
@@ -53,7 +54,9 @@ def refresh_vehicle_hours(
         if not verdict.passed:
             raise InvalidHourError([verdict])
         progress = {app_id(event_hour): version, rows_id(event_hour): rows_version}
+        fault_point("hours.before_write")
         table.replace_hour(rows, event_hour, progress)
+        fault_point("hours.committed")
         return VehicleHoursRefreshed(event_hour, version, rows, verdict)
 
     return retrying(f"vehicle_hours of {event_hour}", attempt)

@@ -12,6 +12,7 @@ import psycopg
 from psycopg import sql
 
 from fleet_assets.contracts.table import UTC_MICROSECONDS
+from fleet_assets.fault_points import fault_point
 from fleet_assets.warehouse.connection import LOAD_TRIES, transact
 from fleet_assets.warehouse.ledger import LedgerEntry, record
 from partitions.hours import hour_start, windows
@@ -65,11 +66,15 @@ def replace_hours(
             connection.execute(
                 sql.SQL("delete from {} where {}").format(_name(table), hours_predicate(hours))
             )
+            fault_point("load.hour_deleted")
             _copy(connection, table, frame)
         record(connection, entries)
+        fault_point("load.before_commit")
         return sum(frame.height for frame in ready.values())
 
-    return transact(postgres_url, work, tries=LOAD_TRIES)
+    loaded = transact(postgres_url, work, tries=LOAD_TRIES)
+    fault_point("load.committed")
+    return loaded
 
 
 def hours_predicate(hours: Iterable[str]) -> sql.Composed:
