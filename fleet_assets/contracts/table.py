@@ -24,6 +24,8 @@ class Column:
         maximum: highest allowed value, inclusive; None: no bound.
         pattern: regular expression for text.
         allowed: closed list of values for text.
+        default: what a column that may not be null holds in rows older than the column. A column
+            that is added to a table that exists needs one, unless it is nullable.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Column:
     maximum: float | None = None
     pattern: str | None = None
     allowed: tuple[str, ...] | None = None
+    default: int | float | bool | str | None = None
 
     def checks(self) -> list[pa.Check]:
         """Pandera checks of one column."""
@@ -72,6 +75,11 @@ class Table:
     def names(self) -> list[str]:
         """Column names in order."""
         return [column.name for column in self.columns]
+
+    @property
+    def defaults(self) -> dict[str, int | float | bool | str]:
+        """Column → what rows hold that are older than the column; only where it is not null."""
+        return {c.name: c.default for c in self.columns if c.default is not None}
 
     @property
     def polars_schema(self) -> pl.Schema:

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 import duckdb
 import polars as pl
 
-from fleet_assets.contracts.table import Table
+from fleet_assets.contracts.table import UTC_MICROSECONDS, Column, Table
 from fleet_assets.contracts.tables import RAW_TELEMETRY, TABLE_BY_NAME, TELEMETRY_OUTCOMES
 from fleet_assets.errors import FleetError
 from fleet_assets.lake.refresh import app_id, newest_raw_versions
@@ -26,6 +26,15 @@ from fleet_assets.telemetry.outcomes import RANGE, pending_outcomes
 _ALLOWED: Final = "one SELECT, WITH, DESCRIBE, SHOW, SUMMARIZE or EXPLAIN statement"
 _EXPLAIN: Final = re.compile(r"(?is)^\s*explain\s+(?:analyze\s+)?(?:\([^)]*\)\s*)?(.*)$")
 _HIDDEN: Final = "behind_the_views"
+_TYPES: Final[dict[object, str]] = {
+    pl.String(): "VARCHAR",
+    pl.Binary(): "BLOB",
+    pl.Boolean(): "BOOLEAN",
+    pl.Int32(): "INTEGER",
+    pl.Int64(): "BIGINT",
+    pl.Float64(): "DOUBLE",
+    UTC_MICROSECONDS: "TIMESTAMP WITH TIME ZONE",
+}
 _COMMENTS: Final = re.compile(r"(?s)\A(?:\s+|--[^\n]*(?:\n|\Z)|/\*.*?\*/)+")
 
 
@@ -139,22 +148,53 @@ def _rows(
     db: duckdb.DuckDBPyConnection, table: Table, snapshot: TableSnapshot | None, files: list[str]
 ) -> str:
     """The SELECT over a table's rows, in the contract's order of columns."""
-    columns = ", ".join(table.names)
     if files:
-        listed = ", ".join(_quoted(_literal(path)) for path in files)
-        hive = table.partition_by is not None
-        partitions = (
-            f"hive_partitioning = true, hive_types = {{{table.partition_by}: VARCHAR}}"
-            if hive
-            else "hive_partitioning = false"
-        )
-        source = f"read_parquet([{listed}], {partitions})"
+        source = _scan(table, files)
     elif snapshot is not None and not snapshot.files.is_empty():
         source = f"__{table.name}"
         db.register(source, snapshot.delta.to_pyarrow_dataset())
     else:
         source = _hidden_table(db, table.name, table.polars_schema.to_frame())
-    return f"SELECT {columns} FROM {source}"
+    return f"SELECT {', '.join(_column(column) for column in table.columns)} FROM {source}"
+
+
+def _scan(table: Table, files: list[str]) -> str:
+    """Files read by the contract's schema, whichever of its columns each of them has.
+
+    So no file has to be opened before the query runs, and a condition on the event hour, which
+    is taken from the path, keeps the files of other hours closed.
+    """
+    listed = ", ".join(_quoted(_literal(path)) for path in files)
+    schema = ", ".join(
+        f"'{name}': {{'name': '{name}', 'type': '{duckdb_type(dtype)}', 'default_value': NULL}}"
+        for name, dtype in table.polars_schema.items()
+        if name != table.partition_by
+    )
+    scan = f"read_parquet([{listed}], schema = MAP {{{schema}}})"
+    if table.partition_by is None:
+        return scan
+    from_path = f"regexp_extract(filename, '{table.partition_by}=([^/]*)/[^/]*$', 1)"
+    return f"(SELECT {from_path} AS {table.partition_by}, * FROM {scan})"
+
+
+def _column(column: Column) -> str:
+    """A column in which rows that are older than it hold its default."""
+    if column.default is None:
+        return column.name
+    text = str(column.default)
+    default = _quoted(text) if isinstance(column.default, str) else text
+    return f"coalesce({column.name}, {default}) AS {column.name}"
+
+
+def duckdb_type(dtype: pl.DataType) -> str:
+    """DuckDB's name of a type that contracts use."""
+    match dtype:
+        case pl.Decimal():
+            return f"DECIMAL({dtype.precision}, {dtype.scale})"
+        case pl.List():
+            return f"{_TYPES[dtype.inner]}[]"
+        case _:
+            return _TYPES[dtype]
 
 
 def _pending_rows(db: duckdb.DuckDBPyConnection, lake: Lake, outcomes: TableSnapshot | None) -> str:

@@ -27,6 +27,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from fleet_assets.contracts.table import Table
 from fleet_assets.contracts.tables import TABLE_BY_NAME
 from fleet_assets.errors import FleetError
+from fleet_assets.lake.evolution import bring_up_to, refuse_other_types
 
 T = TypeVar("T")
 
@@ -54,13 +55,17 @@ class Lake:
         return f"{self.url.rstrip('/')}/{name}"
 
     def open(self, name: str) -> TableSnapshot:
-        """A snapshot of a table, which is made if it is missing."""
+        """A snapshot of a table, which is made if it is missing, with all columns of its contract.
+
+        Raises:
+            FleetError: what is there contradicts the contract.
+        """
         contract = TABLE_BY_NAME[name]
+        configuration = {"delta.checkpointInterval": "50"}
+        if name in _STATISTICS:
+            configuration["delta.dataSkippingStatsColumns"] = _STATISTICS[name]
         found = self.find(name)
         if found is None:
-            configuration = {"delta.checkpointInterval": "50"}
-            if name in _STATISTICS:
-                configuration["delta.dataSkippingStatsColumns"] = _STATISTICS[name]
             DeltaTable.create(
                 self.uri(name),
                 contract.arrow_schema,
@@ -70,14 +75,21 @@ class Lake:
                 configuration=configuration,
             )
             found = TableSnapshot(contract, DeltaTable(self.uri(name)))
-        return found
+        return TableSnapshot(contract, bring_up_to(found.delta, contract, configuration))
 
     def find(self, name: str) -> TableSnapshot | None:
-        """A snapshot of a table, or None: nothing is made, so that readers leave no trace."""
+        """A snapshot of a table, or None: nothing is made, so that readers leave no trace.
+
+        Raises:
+            FleetError: a column has another type than in its contract.
+        """
+        contract = TABLE_BY_NAME[name]
         try:
-            return TableSnapshot(TABLE_BY_NAME[name], DeltaTable(self.uri(name)))
+            delta = DeltaTable(self.uri(name))
         except TableNotFoundError:
             return None
+        refuse_other_types(delta, contract)
+        return TableSnapshot(contract, delta)
 
 
 @dataclass(frozen=True)
@@ -112,6 +124,8 @@ class TableSnapshot:
     ) -> pl.DataFrame:
         """Rows of the table, all or of one hour.
 
+        A column that is younger than a row holds null there, or the contract's default.
+
         Args:
             event_hour: only this hour.
             columns: only these, in this order.
@@ -129,19 +143,23 @@ class TableSnapshot:
         root = self.delta.table_uri.rstrip("/")
         parts = []
         partitioned = self.contract.partition_by is not None
+        schema = self.contract.polars_schema
+        in_files = {k: v for k, v in schema.items() if k != self.contract.partition_by}
         for (hour,), group in files.group_by(
             "event_hour" if partitioned else pl.lit("").alias("event_hour"), maintain_order=True
         ):
             paths = [f"{root}/{path}" for path in group["path"]]
             scan = pl.scan_parquet(
-                paths, glob=False, hive_partitioning=False, missing_columns="insert"
-            )
+                paths, glob=False, hive_partitioning=False, schema=in_files,
+                missing_columns="insert", extra_columns="ignore",
+            )  # fmt: skip
             parts.append(scan.with_columns(event_hour=pl.lit(hour)) if partitioned else scan)
-        rows = pl.concat(parts)
+        rows = pl.concat(parts).with_columns(
+            pl.col(name).fill_null(value) for name, value in self.contract.defaults.items()
+        )
         if where is not None:
             rows = rows.filter(where)
-        schema = self.contract.polars_schema
-        return rows.select(wanted).collect().cast({name: schema[name] for name in wanted})
+        return rows.select(wanted).collect()
 
     def append(
         self,
