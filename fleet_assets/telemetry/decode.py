@@ -6,6 +6,7 @@ Each row depends on its own bytes alone, so any batching gives the same rows.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -13,10 +14,10 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from fleet_assets.contracts.signals import SIGNALS, Signal
+from fleet_assets.contracts.signals import OBJECTS, SIGNALS, Signal
 from fleet_assets.contracts.tables import TELEMETRY
 from fleet_assets.telemetry.engine import connect
-from fleet_assets.telemetry.structure import Structure, judge
+from fleet_assets.telemetry.structure import Structure, judge, judge_outline
 
 TOO_DEEP = "invalid_json"
 _TOO_DEEP_DETAIL = "nested deeper than 128 levels"
@@ -47,17 +48,18 @@ def decode(placed: pl.DataFrame) -> Decoded:
     """
     with connect() as db:
         _load(db, placed)
-        _judge_structures(db)
+        _plan(db)
         db.execute(_flagged_sql())
-        if db.execute(f"SELECT 1 FROM flagged WHERE {_ODD} LIMIT 1").fetchone() is None:
-            db.execute(_NO_ORIGINALS)
-        else:
+        odd = db.execute(f"SELECT 1 FROM flagged WHERE {_ODD} LIMIT 1").fetchone() is not None
+        if odd:
             db.execute(_originals_sql())
-        table = db.sql(_rows_sql()).to_arrow_table()
-        deep = db.sql("SELECT i FROM texts WHERE structure IS NULL ORDER BY i").to_arrow_table()
+        table = db.sql(_rows_sql(odd)).to_arrow_table()
+        deep = db.sql("SELECT i FROM exact WHERE structure IS NULL ORDER BY i").to_arrow_table()
     signals = pl.DataFrame(pl.from_arrow(table)).with_columns(pl.col("i").cast(pl.UInt32))
     keys = placed.select("event_hour", "vehicle_id", "event_time").with_row_index("i")
-    rows = keys.join(signals, on="i", how="inner", maintain_order="left").with_columns(
+    if signals.height != keys.height:
+        keys = keys.join(signals.select("i"), on="i", how="semi", maintain_order="left")
+    rows = pl.concat([keys, signals.drop("i")], how="horizontal").with_columns(
         conflict=pl.lit(False)
     )
     rejects = pl.DataFrame(pl.from_arrow(deep)).select(
@@ -69,37 +71,81 @@ def decode(placed: pl.DataFrame) -> Decoded:
 
 
 def _load(db: duckdb.DuckDBPyConnection, placed: pl.DataFrame) -> None:
-    messages = placed.select("value").with_row_index("i")
-    db.register("messages", messages.to_arrow(compat_level=pl.CompatLevel.oldest()))
-    db.execute(
-        "CREATE TEMP TABLE texts AS SELECT i, text, try(json_structure(text)) AS structure "
-        "FROM (SELECT i, decode(value) AS text FROM messages)"
+    """Table `texts`: each message with its outline, which is cheaper than its structure."""
+    _register(db, "messages", placed.select("value").with_row_index("i"))
+    db.execute(_texts_sql())
+
+
+@lru_cache(maxsize=1)
+def _texts_sql() -> str:
+    pointers = ", ".join(
+        f"'/{pointer}'" for pointer in (*("/".join(s.path) for s in SIGNALS), *OBJECTS)
     )
+    objects = ", ".join(f"'/{name}'" for name in OBJECTS)
+    kinds = ", ".join(
+        f"CASE WHEN types[{SIGNALS.index(s) + 1}] = 'ARRAY'"
+        f" THEN coalesce(try(json_structure(json_extract(text, '/{s.path[0]}'))), '') END"
+        for s in SIGNALS
+        if s.kind == "string_list"
+    )
+    return f"""
+CREATE TEMP TABLE texts AS
+SELECT *, hash(types, keys, lists) AS outline, from_json(text, '{_wire_shape()}') AS s FROM (
+    SELECT *, [{kinds}] AS lists FROM (
+        SELECT i, text, json_type(text, [{pointers}]) AS types,
+            list_transform(json_keys(text, ['$', {objects}]), lambda k: len(k)) AS keys
+        FROM (SELECT i, decode(value) AS text FROM messages)
+    )
+)
+"""
 
 
-def _judge_structures(db: duckdb.DuckDBPyConnection) -> None:
-    found = db.execute("SELECT DISTINCT structure FROM texts WHERE structure IS NOT NULL")
-    names = [row[0] for row in found.fetchall()]
-    judged: list[Structure] = [judge(name) for name in names]
-    plans = pl.DataFrame(
+def _plan(db: duckdb.DuckDBPyConnection) -> None:
+    """Tables `outlines` and `structures`: what to do with the messages of each.
+
+    An outline that says all is judged as it is. The few messages whose outline leaves a doubt
+    (unknown or repeated keys, odd types) are judged by their whole structure, in `exact`.
+    """
+    outlines = db.execute(
+        "SELECT outline, any_value(types), any_value(keys), any_value(lists) FROM texts GROUP BY 1"
+    ).fetchall()
+    judged = {
+        outline: judge_outline(tuple(types), tuple(keys), tuple(lists))
+        for outline, types, keys, lists in outlines
+    }
+    doubtful = [outline for outline, found in judged.items() if found is None]
+    wanted = pl.DataFrame({"outline": pl.Series(doubtful, dtype=pl.UInt64)})
+    _register(db, "doubtful", wanted)
+    db.execute(
+        "CREATE TEMP TABLE exact AS SELECT i, try(json_structure(text)) AS structure"
+        " FROM texts SEMI JOIN doubtful USING (outline)"
+    )
+    found = db.execute("SELECT DISTINCT structure FROM exact WHERE structure IS NOT NULL")
+    structures = [row[0] for row in found.fetchall()]
+    sure = {outline: plan for outline, plan in judged.items() if plan is not None}
+    _register(db, "outlines", _plans("outline", pl.UInt64(), sure))
+    _register(db, "structures", _plans("structure", pl.String(), {s: judge(s) for s in structures}))
+
+
+def _plans(by: str, dtype: pl.DataType, judged: Mapping[Any, Structure]) -> pl.DataFrame:
+    found = judged.values()
+    return pl.DataFrame(
         {
-            "structure": pl.Series(names, dtype=pl.String),
+            by: pl.Series(list(judged), dtype=dtype),
             "null_signals": pl.Series(
-                [list(j.null_signals) for j in judged], dtype=pl.List(pl.String)
+                [list(j.null_signals) for j in found], dtype=pl.List(pl.String)
             ),
-            "wrong": pl.Series([j.wrong for j in judged], dtype=pl.Int64),
-            "extra_patch": pl.Series([j.extra_patch for j in judged], dtype=pl.String),
+            "wrong": pl.Series([j.wrong for j in found], dtype=pl.Int64),
+            "extra_patch": pl.Series([j.extra_patch for j in found], dtype=pl.String),
         }
     )
-    db.register("plans", plans.to_arrow(compat_level=pl.CompatLevel.oldest()))
+
+
+def _register(db: duckdb.DuckDBPyConnection, name: str, rows: pl.DataFrame) -> None:
+    db.register(name, rows.to_arrow(compat_level=pl.CompatLevel.oldest()))
 
 
 _ODD = "(bad <> 0 OR inexact <> 0 OR extra_patch IS NOT NULL)"
-_NO_ORIGINALS = """
-CREATE TEMP TABLE originals (
-    i UINTEGER, invalid_values VARCHAR, inexact_values VARCHAR, extra VARCHAR
-)
-"""
 
 
 @lru_cache(maxsize=1)
@@ -115,11 +161,13 @@ def _flagged_sql() -> str:
     )
     return f"""
 CREATE TEMP TABLE flagged AS
-WITH wire AS (
-    SELECT i, text, null_signals, wrong, extra_patch, from_json(text, '{_wire_shape()}') AS s
-    FROM texts JOIN plans USING (structure)
+WITH planned AS (
+    SELECT i, s, null_signals, wrong, extra_patch FROM texts JOIN outlines USING (outline)
+    UNION ALL
+    SELECT i, s, null_signals, wrong, extra_patch
+    FROM exact JOIN structures USING (structure) JOIN texts USING (i)
 ),
-typed AS (SELECT *, {values} FROM wire)
+typed AS (SELECT *, {values} FROM planned)
 SELECT * EXCLUDE (s), wrong | {bad} AS bad, {inexact} AS inexact FROM typed
 """
 
@@ -136,17 +184,20 @@ SELECT i, {_note("bad")} AS invalid_values, {_note("inexact")} AS inexact_values
         THEN CAST(json_merge_patch(text, extra_patch) AS VARCHAR) END AS extra
 FROM (
     SELECT i, text, bad, inexact, wrong, extra_patch, json_extract(text, [{listed}]) AS o
-    FROM flagged WHERE {_ODD}
+    FROM flagged JOIN texts USING (i) WHERE {_ODD}
 )
 """
 
 
-@lru_cache(maxsize=1)
-def _rows_sql() -> str:
+@lru_cache(maxsize=2)
+def _rows_sql(odd: bool) -> str:
+    """The rows in the messages' order; without odd ones there is no original to look up."""
+    notes = ("invalid_values", "inexact_values", "extra")
+    said = ", ".join(f"o.{n}" if odd else f"CAST(NULL AS VARCHAR) AS {n}" for n in notes)
+    originals = "LEFT JOIN originals AS o ON f.i = o.i" if odd else ""
     return f"""
-SELECT f.i, {", ".join(s.name for s in SIGNALS)},
-    f.null_signals, o.invalid_values, o.inexact_values, o.extra
-FROM flagged AS f LEFT JOIN originals AS o ON f.i = o.i ORDER BY f.i
+SELECT f.i, {", ".join(s.name for s in SIGNALS)}, f.null_signals, {said}
+FROM flagged AS f {originals} ORDER BY f.i
 """
 
 

@@ -14,6 +14,9 @@ from typing import Any
 from fleet_assets.contracts.signals import OBJECTS, SIGNALS, TOP_LEVEL_KEYS, Signal
 
 _NUMBER_TYPES = {"DOUBLE", "BIGINT", "UBIGINT", "HUGEINT", "UHUGEINT"}
+_IDENTITY = 2
+"""vehicle_id and timestamp, which every message that landing accepts has."""
+_FLAT_LISTS = ('["VARCHAR"]', '["NULL"]')
 _ABSENT = object()
 _NO_OBJECT = object()
 
@@ -46,6 +49,53 @@ def judge(structure: str) -> Structure:
         elif found is not _ABSENT and not _fits(found, signal):
             wrong |= 1 << bit
     return Structure(tuple(nulls), wrong, _extra_patch(types))
+
+
+@lru_cache(maxsize=50_000)
+def judge_outline(
+    types: tuple[str | None, ...], keys: tuple[int | None, ...], lists: tuple[str | None, ...]
+) -> Structure | None:
+    """Judges a message by its outline, if that says all; None: look at the whole structure.
+
+    Args:
+        types: type of each signal's value, in the registry's order, and of each of OBJECTS;
+            None: it is absent.
+        keys: number of keys of the message and of each of OBJECTS.
+        lists: structure of the values of signals that are lists; None: it is no list.
+    """
+    signals, objects = types[: len(SIGNALS)], dict(zip(OBJECTS, types[len(SIGNALS) :], strict=True))
+    if not _accounts_for_all_keys(signals, objects, keys):
+        return None
+    structures = iter(lists)
+    nulls: list[str] = []
+    wrong = 0
+    for bit, (signal, kind) in enumerate(zip(SIGNALS, signals, strict=True)):
+        found: Any = "NULL" if objects.get(signal.path[0]) == "NULL" else kind
+        if signal.kind == "string_list" and (structure := next(structures)) is not None:
+            found = json.loads(structure) if structure in _FLAT_LISTS else "ARRAY"
+        if found in ("ARRAY", "OBJECT"):
+            return None
+        if found == "NULL":
+            nulls.append(signal.name)
+        elif found is not None and not _fits(found, signal):
+            wrong |= 1 << bit
+    return Structure(tuple(nulls), wrong, None)
+
+
+def _accounts_for_all_keys(
+    signals: tuple[str | None, ...],
+    objects: dict[str, str | None],
+    keys: tuple[int | None, ...],
+) -> bool:
+    """Every key is that of a signal, and none comes twice (a repeated key is counted twice)."""
+    present = [s for s, kind in zip(SIGNALS, signals, strict=True) if kind is not None]
+    top, *inside = keys
+    for (name, kind), count in zip(objects.items(), inside, strict=True):
+        known = sum(s.path[0] == name for s in present)
+        if kind not in (None, "NULL", "OBJECT") or (kind == "OBJECT" and count != known):
+            return False
+    held = sum(kind is not None for kind in objects.values())
+    return top == _IDENTITY + sum(len(s.path) == 1 for s in present) + held
 
 
 def _type_at(types: dict[str, Any], signal: Signal) -> Any:
