@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
@@ -23,11 +23,14 @@ from deltalake import (
     write_deltalake,
 )
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.transaction import AddAction, RemoveAction
 
 from fleet_assets.contracts.table import Table
 from fleet_assets.contracts.tables import TABLE_BY_NAME
 from fleet_assets.errors import FleetError
+from fleet_assets.fault_points import fault_point
 from fleet_assets.lake.evolution import bring_up_to, refuse_other_types
+from fleet_assets.lake.files import removal, write_file
 
 T = TypeVar("T")
 
@@ -186,6 +189,73 @@ class TableSnapshot:
         """Replaces one hour's rows and moves progress on, in one commit."""
         return self._write(rows, progress, exact=False, event_hour=event_hour)
 
+    def commit_files(
+        self,
+        added: Mapping[str | None, Sequence[pl.DataFrame]],
+        removed: pl.DataFrame,
+        progress: Mapping[str, int],
+        *,
+        data_change: bool = True,
+    ) -> None:
+        """Adds files of rows and removes files of this snapshot, in one commit.
+
+        If others have committed meanwhile, the commit still stands as long as nobody has moved
+        the same progress or removed one of the same files: what it was computed from is unchanged.
+
+        Args:
+            added: per hour (None: the table has no partitions) a frame of rows for each new file.
+            removed: rows of `files` to remove.
+            progress: app id → version reached with this commit; names every hour that is touched.
+            data_change: false for rows that are only arranged in another way.
+
+        Raises:
+            CommitConflictError: another commit has changed what this one was computed from.
+        """
+        actions: list[AddAction | RemoveAction] = [
+            write_file(self.delta, self.contract, hour, rows)
+            for hour, frames in added.items()
+            for rows in frames
+            if not rows.is_empty()
+        ]
+        fault_point(f"{self.contract.name}.files_written")
+        self.commit_actions(actions, removed, progress, data_change=data_change)
+
+    def commit_actions(
+        self,
+        added: Sequence[AddAction | RemoveAction],
+        removed: pl.DataFrame,
+        progress: Mapping[str, int],
+        *,
+        data_change: bool = True,
+    ) -> None:
+        """The same for files that are written already (see `commit_files`)."""
+        actions = [*added, *removal(self.delta, removed, data_change=data_change)]
+        commit = CommitProperties(
+            app_transactions=[Transaction(app, version) for app, version in progress.items()],
+            max_commit_retries=0,
+        )
+        before = {app: self.committed(app) for app in progress}
+        by = [self.contract.partition_by] if self.contract.partition_by else []
+        current = self
+        for number in range(_COMMIT_ATTEMPTS):
+            try:
+                current.delta.create_write_transaction(
+                    actions, "append", current.delta.schema(), by, commit_properties=commit
+                )
+            except DeltaError as error:
+                if not _is_conflict(error):
+                    raise
+                conflict = error
+            else:
+                return
+            time.sleep(random.uniform(0, 0.02 * 2**number))
+            current = TableSnapshot(self.contract, DeltaTable(self.delta.table_uri))
+            moved = [app for app, version in before.items() if current.committed(app) != version]
+            gone = set(removed["path"]) - set(current.files["path"]) if removed.height else set()
+            if moved or gone:
+                raise CommitConflictError(f"{self.contract.name}: {conflict}") from conflict
+        raise CommitConflictError(f"{self.contract.name}: {conflict}") from conflict
+
     def _write(
         self,
         rows: pl.DataFrame,
@@ -213,13 +283,16 @@ class TableSnapshot:
                     predicate=f"event_hour = '{event_hour}'",
                     writer_properties=_WRITER_OF[self.contract.name], commit_properties=commit,
                 )  # fmt: skip
-        except CommitFailedError as error:
-            raise CommitConflictError(str(error)) from error
         except DeltaError as error:
-            if "conflict" in str(error).lower() or "transaction" in str(error).lower():
+            if _is_conflict(error):
                 raise CommitConflictError(str(error)) from error
             raise
         return self.delta.version()
+
+
+def _is_conflict(error: DeltaError) -> bool:
+    said = str(error).lower()
+    return isinstance(error, CommitFailedError) or "conflict" in said or "transaction" in said
 
 
 def _writer_of(contract: Table) -> WriterProperties:
