@@ -22,6 +22,7 @@ COMMAND_MODULES = (
     "vehicles",
     "contracts",
     "lake",
+    "gaps",
     "docs",
 )
 

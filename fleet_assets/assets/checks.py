@@ -27,6 +27,7 @@ from fleet_assets.flow import Freshness, freshness
 from fleet_assets.lake.conservation import Account, account, offset_differences
 from fleet_assets.lake.store import Lake
 from fleet_assets.telemetry.validation import validate
+from fleet_assets.warehouse.gaps import known_gaps
 
 CONSERVATION = AssetCheckSpec(
     "conservation",
@@ -97,15 +98,19 @@ def landings_contract(platform: Platform) -> AssetCheckResult:
 @asset_check(
     asset="landings",
     name="offsets",
-    description="Landed ranges join without a gap or an overlap, nothing expired unread, and"
-    " raw_telemetry holds what they hold.",
+    description="Landed ranges join without a gap or an overlap, nothing was lost unread that is"
+    " not acknowledged (`fleet gaps`), and raw_telemetry holds what they hold.",
 )
 def offsets_check(platform: Platform) -> AssetCheckResult:
     """Law 1 over the whole of Kafka's offsets."""
-    differences = offset_differences(platform.lake)
+    known = known_gaps(platform.lake, platform.postgres_url)
+    differences = offset_differences(platform.lake, known)
     return AssetCheckResult(
         passed=not differences,
-        metadata={"differences": listed(differences)},
+        metadata={
+            "differences": listed(differences),
+            "known gaps": listed([str(gap) for gap in known if not gap.is_open]),
+        },
     )
 
 

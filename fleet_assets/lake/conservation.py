@@ -6,10 +6,13 @@ rows, telemetry rows, reject rows. None of these counts comes from the outcomes.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import polars as pl
 
+from fleet_assets.lake.gaps import Gap, gaps
+from fleet_assets.lake.landing import newest_unrecorded
 from fleet_assets.lake.refresh import app_id
 from fleet_assets.lake.store import Lake, TableSnapshot
 
@@ -79,9 +82,17 @@ def account(lake: Lake, event_hours: list[str]) -> list[Account]:
     return accounts
 
 
-def offset_differences(lake: Lake) -> list[str]:
-    """Ranges of offsets that overlap, leave a gap, lost messages, or hold other counts than raw."""
-    landings, raw = lake.open("landings").read(), lake.open("raw_telemetry")
+def offset_differences(lake: Lake, known: Iterable[Gap] | None = None) -> list[str]:
+    """Ranges of offsets that overlap, leave a gap, lost messages, or hold other counts than raw.
+
+    Args:
+        lake: the lake.
+        known: gaps as the warehouse knows them, with what was acknowledged; None: those of the
+            lake, of which none is.
+    """
+    # raw first: what lands meanwhile then stands in landings, where it can be left out
+    raw = lake.open("raw_telemetry")
+    landings = _recorded(lake, raw)
     ordered = landings.sort("kafka_topic_id", "kafka_partition", "offset_start")
     partition = ["kafka_topic_id", "kafka_partition"]
     breaks = ordered.with_columns(before=pl.col("offset_end").shift(1).over(partition)).filter(
@@ -92,17 +103,22 @@ def offset_differences(lake: Lake) -> list[str]:
         f" before ended at {row['before']:,}"
         for row in breaks.iter_rows(named=True)
     ]
-    found += [
-        f"partition {row['kafka_partition']}: {row['lost']:,} messages had expired in Kafka before"
-        f" they were read (from offset {row['offset_start']:,})"
-        for row in landings.filter(pl.col("lost") > 0).iter_rows(named=True)
-    ]
+    found += [str(gap) for gap in (gaps(lake) if known is None else known) if gap.is_open]
     held = pl.col("offset_end") - pl.col("offset_start") - pl.col("holes") - pl.col("lost")
     expected = landings.select(held.sum()).item()
     rows = 0 if raw.files.is_empty() else int(raw.files["num_records"].sum())
     if rows != expected:
         found.append(f"raw_telemetry has {rows:,} rows, the landed ranges hold {expected:,}")
     return found
+
+
+def _recorded(lake: Lake, raw: TableSnapshot) -> pl.DataFrame:
+    """The landed ranges up to this version of raw, also what is only noted in its last commit."""
+    landings = lake.open("landings")
+    unrecorded = pl.DataFrame(
+        newest_unrecorded(raw, landings), schema=landings.contract.polars_schema
+    )
+    return pl.concat([landings.read(), unrecorded]).filter(pl.col("landing_version") <= raw.version)
 
 
 def _rows(table: TableSnapshot, hour: str) -> int:

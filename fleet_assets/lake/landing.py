@@ -45,7 +45,7 @@ class AlreadyLandedError(FleetError):
 
 
 def committed_offsets(
-    lake_url: str, cluster_id: str, topic_id: str, partitions: Iterable[int] = range(64)
+    lake_url: str, cluster_id: str, topic_id: str, partitions: Iterable[int]
 ) -> dict[int, int]:
     """Next offset to read per partition; partitions never landed are missing."""
     return next_offsets(
@@ -166,14 +166,18 @@ def _app_id(record: Mapping[str, Any]) -> str:
     return source.app_id(record["kafka_partition"])
 
 
+def newest_unrecorded(raw: TableSnapshot, landings: TableSnapshot) -> list[Mapping[str, Any]]:
+    """Rows that a crash after the newest raw commit, or its being just now, has left out."""
+    for commit in raw.delta.history(_HISTORY):
+        if _NOTE in commit and commit["version"] <= raw.version:
+            return _missing(landings, json.loads(commit[_NOTE]))
+    return []
+
+
 def _heal(lake: Lake) -> None:
     """Adds the rows to `landings` that a crash after the newest raw commit has left out."""
-    for commit in lake.open("raw_telemetry").delta.history(_HISTORY):
-        if _NOTE in commit:
-            records = json.loads(commit[_NOTE])
-            if _missing(lake.open("landings"), records):
-                _record(lake, records)
-            return
+    if missing := newest_unrecorded(lake.open("raw_telemetry"), lake.open("landings")):
+        _record(lake, missing)
 
 
 __all__ = [
