@@ -37,6 +37,13 @@ PAYLOAD = (
     Column("key", pl.Binary(), "Key of the Kafka message, byte for byte.", nullable=True),
     Column("value", pl.Binary(), "Value of the Kafka message, byte for byte.", nullable=True),
 )
+REPLAY_OF = Column(
+    "replay_of",
+    TEXT,
+    "The reject that this message replays, as topic id/partition/offset of the message that a"
+    " vehicle sent; null: a vehicle sent this one.",
+    nullable=True,
+)
 APPEND_TIME = Column(
     "append_time", UTC_MICROSECONDS, "When Kafka appended the message, else when it landed."
 )
@@ -54,6 +61,14 @@ COUNTS = (
     _count("pending", "Messages landed but not yet decided; 0 once the hour is refreshed."),
     Column("rejected_by_reason", TEXT, "JSON object: messages per reject reason."),
     _count("late", "Messages older at their arrival than FLEET_LATE_AFTER."),
+    Column(
+        "replayed",
+        INT,
+        "Messages that replay a reject: read − replayed is what vehicles sent.",
+        "messages",
+        minimum=0,
+        default=0,
+    ),
 )
 
 
@@ -95,6 +110,7 @@ RAW_TELEMETRY = Table(
         ),
         Column("reject_detail", TEXT, "What landing found, in words.", nullable=True),
         *PAYLOAD,
+        REPLAY_OF,
     ),
     key=("kafka_topic_id", "kafka_partition", "kafka_offset"),
 )
@@ -166,6 +182,7 @@ TELEMETRY_REJECTS = Table(
         APPEND_TIME,
         *COORDINATES,
         *PAYLOAD,
+        REPLAY_OF,
     ),
     key=("kafka_topic_id", "kafka_partition", "kafka_offset"),
 )

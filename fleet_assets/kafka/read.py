@@ -18,6 +18,7 @@ from confluent_kafka import (
 
 from fleet_assets.errors import FleetError
 from fleet_assets.fault_points import fault_point
+from fleet_assets.kafka.headers import note_replay, replay_column
 from fleet_assets.kafka.topic import Broker
 
 CHUNK_MESSAGES: Final = 400_000
@@ -32,6 +33,7 @@ SCHEMA: Final = {
     "append_time": pl.Datetime("us", "UTC"),
     "key": pl.Binary(),
     "value": pl.Binary(),
+    "replay_of": pl.String(),
 }
 
 
@@ -55,6 +57,7 @@ class _Columns:
     append_ms: list[int] = field(default_factory=list)
     key: list[bytes | None] = field(default_factory=list)
     value: list[bytes | None] = field(default_factory=list)
+    replay_of: dict[int, str] = field(default_factory=dict)  # few are: by position
     size: int = 0
 
     def frame(self, topic_id: str) -> pl.DataFrame:
@@ -70,7 +73,10 @@ class _Columns:
                     "value": pl.Series(self.value, dtype=pl.Binary),
                 }
             )
-            .with_columns(kafka_topic_id=pl.lit(topic_id))
+            .with_columns(
+                kafka_topic_id=pl.lit(topic_id),
+                replay_of=replay_column(self.replay_of, len(self.offset)),
+            )
             .select(list(SCHEMA))
         )
 
@@ -156,6 +162,8 @@ def _take(
             continue
         kind, milliseconds = message.timestamp()
         value = message.value()
+        if headers := message.headers():
+            note_replay(headers, len(columns.offset), columns.replay_of)
         columns.partition.append(partition)
         columns.offset.append(offset)
         columns.append_ms.append(milliseconds if kind == TIMESTAMP_LOG_APPEND_TIME else now_ms)

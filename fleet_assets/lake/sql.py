@@ -21,7 +21,7 @@ from fleet_assets.contracts.tables import RAW_TELEMETRY, TABLE_BY_NAME, TELEMETR
 from fleet_assets.errors import FleetError
 from fleet_assets.lake.refresh import app_id, newest_raw_versions
 from fleet_assets.lake.store import Lake, TableSnapshot
-from fleet_assets.telemetry.outcomes import RANGE, pending_outcomes
+from fleet_assets.telemetry.outcomes import PENDING, pending_outcomes
 
 _ALLOWED: Final = "one SELECT, WITH, DESCRIBE, SHOW, SUMMARIZE or EXPLAIN statement"
 _EXPLAIN: Final = re.compile(r"(?is)^\s*explain\s+(?:analyze\s+)?(?:\([^)]*\)\s*)?(.*)$")
@@ -211,7 +211,7 @@ def _pending_rows(db: duckdb.DuckDBPyConnection, lake: Lake, outcomes: TableSnap
         if raw is not None and newest > mark:
             is_newer = pl.col("landing_version") > mark
             may_be_newer = pl.col("max.landing_version") > mark
-            waiting.append(raw.read(hour, RANGE, where=is_newer, files_where=may_be_newer))
+            waiting.append(raw.read(hour, PENDING, where=is_newer, files_where=may_be_newer))
     if not waiting:
         return ""
     pending = pending_outcomes(pl.concat(waiting))

@@ -35,9 +35,9 @@ from fleet_assets.lake.files import removal, write_file
 T = TypeVar("T")
 
 _STATISTICS = {
-    "raw_telemetry": "landing_version,kafka_partition,kafka_offset,append_time",
+    "raw_telemetry": "landing_version,kafka_partition,kafka_offset,append_time,replay_of",
     "telemetry": "vehicle_id,event_time",
-    "telemetry_rejects": "landing_version",
+    "telemetry_rejects": "landing_version,append_time",
     "vehicle_hours": "vehicle_id",
 }
 _COMMIT_ATTEMPTS = 8

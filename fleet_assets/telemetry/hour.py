@@ -23,7 +23,7 @@ from fleet_assets.telemetry.resolve import (
 
 DECODE_BATCH = 400_000
 _TRACE = ["landing_version", "kafka_topic_id", "kafka_partition", "kafka_offset"]
-_CARRIED = ["offset_start", "offset_end", "append_time", "key", "value"]
+_CARRIED = ["offset_start", "offset_end", "append_time", "key", "value", "replay_of"]
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,8 @@ def _conflict_rejects(verdicts: pl.DataFrame) -> pl.DataFrame:
 
 
 def _weighted(verdicts: pl.DataFrame, weight: int) -> pl.DataFrame:
-    names = ["vehicle_id", "event_time", *_TRACE, "offset_start", "offset_end", "append_time"]
+    counted = ["offset_start", "offset_end", "append_time", "replay_of"]
+    names = ["vehicle_id", "event_time", *_TRACE, *counted]
     return verdicts.select(*names, "verdict", weight=pl.lit(weight, dtype=pl.Int64))
 
 

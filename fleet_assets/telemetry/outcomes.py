@@ -19,7 +19,9 @@ RANGE = [
     "event_hour", "kafka_topic_id", "kafka_partition", "offset_start", "offset_end",
     "landing_version",
 ]  # fmt: skip
-_TOTALS = ["read", "accepted", "duplicate", "rejected", "pending", "late"]
+PENDING = [*RANGE, "replay_of"]
+"""Columns of `raw_telemetry` that `pending_outcomes` counts by."""
+_TOTALS = ["read", "accepted", "duplicate", "rejected", "pending", "late", "replayed"]
 
 
 def outcomes_after(
@@ -68,11 +70,11 @@ def pending_outcomes(landed: pl.DataFrame) -> pl.DataFrame:
     """Rows of `telemetry_outcomes` for messages that have landed and wait to be decoded.
 
     Args:
-        landed: those rows of `raw_telemetry`.
+        landed: columns PENDING of those rows of `raw_telemetry`.
     """
     return (
         landed.group_by(RANGE)
-        .agg(read=pl.len(), pending=pl.len())
+        .agg(read=pl.len(), pending=pl.len(), replayed=pl.col("replay_of").count())
         .with_columns(
             accepted=pl.lit(0), duplicate=pl.lit(0), rejected=pl.lit(0), late=pl.lit(0),
             revisions=pl.lit(0), rejected_by_reason=pl.lit("{}"),
@@ -118,6 +120,7 @@ def _tally(verdicts: pl.DataFrame, by: list[str], late_after: timedelta) -> pl.D
         rejected=weight.filter(is_reject).sum(),
         pending=pl.lit(0, dtype=pl.Int64),
         late=weight.filter(is_late).sum(),
+        replayed=weight.filter(pl.col("replay_of").is_not_null()).sum(),
     )
     reasons = (
         verdicts.filter(is_reject)

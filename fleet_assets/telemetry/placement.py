@@ -118,7 +118,8 @@ def place(messages: pl.DataFrame, policy: TimePolicy) -> pl.DataFrame:
     """Finds vehicle, event time and event hour of each message.
 
     Args:
-        messages: columns `append_time` (UTC), `key`, `value` (binary) and any others.
+        messages: columns `append_time` (UTC), `key`, `value` (binary) and any others. Without
+            `replay_of` they are no replays.
         policy: which times are accepted.
 
     Returns:
@@ -126,6 +127,8 @@ def place(messages: pl.DataFrame, policy: TimePolicy) -> pl.DataFrame:
         `reject_reason` and `reject_detail` added. What is refused lies under the hour of its
         arrival; `event_time` is kept where it could be read.
     """
+    if "replay_of" not in messages.columns:
+        messages = messages.with_columns(replay_of=pl.lit(None, dtype=pl.String))
     numbered = messages.select("append_time", "key", "value").with_row_index("i")
     with connect() as db:
         db.register("messages", numbered.to_arrow(compat_level=pl.CompatLevel.oldest()))

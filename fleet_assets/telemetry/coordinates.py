@@ -1,0 +1,41 @@
+"""Where a message stands in Kafka, as one text: the name by which rejects and replays are known."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final, Self
+
+import polars as pl
+
+REPLAY_OF_HEADER: Final = "fleet-replay-of"
+"""Kafka header of a replay; its value is the coordinates of the message that a vehicle sent."""
+COORDINATES: Final = ["kafka_topic_id", "kafka_partition", "kafka_offset"]
+_TEXT: Final = re.compile(r"([^/\s]{1,64})/(\d{1,9})/(\d{1,18})")
+
+
+@dataclass(frozen=True, order=True)
+class Coordinates:
+    """Topic id, partition and offset of one message.
+
+    >>> str(Coordinates.parse("TOPIC/3/42"))
+    'TOPIC/3/42'
+    """
+
+    topic_id: str
+    partition: int
+    offset: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """Reads ``topic_id/partition/offset``; None: it is nothing of the kind."""
+        found = _TEXT.fullmatch(text)
+        return cls(found[1], int(found[2]), int(found[3])) if found else None
+
+    def __str__(self) -> str:
+        return f"{self.topic_id}/{self.partition}/{self.offset}"
+
+
+def coordinates_text() -> pl.Expr:
+    """The columns COORDINATES as one text, as `Coordinates` writes it."""
+    return pl.format("{}/{}/{}", *COORDINATES)
