@@ -72,7 +72,9 @@ def outcomes(hour: str, by_vehicle: dict[str, dict[str, Any]]) -> dict[LoadedTab
     rows = []
     for vehicle_id, given in by_vehicle.items():
         reasons: dict[str, int] = given.get("reasons", {})
-        counts = {name: given.get(name, 0) for name in ("accepted", "duplicate", "late")}
+        counts = {
+            name: given.get(name, 0) for name in ("accepted", "duplicate", "late", "replayed")
+        }
         rejected = sum(reasons.values())
         rows.append(
             {
@@ -87,7 +89,7 @@ def outcomes(hour: str, by_vehicle: dict[str, dict[str, Any]]) -> dict[LoadedTab
             }
         )
     frame = pl.DataFrame(rows, schema=VEHICLE_OUTCOMES.polars_schema)
-    counted = ("read", "accepted", "duplicate", "rejected", "pending", "late")
+    counted = ("read", "accepted", "duplicate", "rejected", "pending", "late", "replayed")
     totals = {
         "event_hour": hour,
         "kafka_topic_id": "topic",

@@ -55,9 +55,9 @@ def app_id(event_hour: str) -> str:
 
 
 def rows_id(event_hour: str) -> str:
-    """Name of the Delta transaction that changes whenever an hour's rows do.
+    """Name of the Delta transaction that changes whenever an hour's rows of telemetry do.
 
-    `telemetry` and `telemetry_rejects` have one each. A rebuild may change them without new messages, when a vehicle has been registered.
+    A rebuild may change them without new messages, when a vehicle has been registered.
     """
     return f"rows/{event_hour}"
 
@@ -236,7 +236,7 @@ def _commit(
         ("vehicle_outcomes", vehicles, True),
     ):
         progress = taken_in
-        if name in ("telemetry", "telemetry_rejects"):
+        if name == "telemetry":
             progress = taken_in | {rows_id(event_hour): tables[name].version + 1}
         if replaces_hour:
             tables[name].replace_hour(rows, event_hour, progress)

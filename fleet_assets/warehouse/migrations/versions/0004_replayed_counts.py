@@ -12,9 +12,7 @@ depends_on = None
 
 def upgrade() -> None:
     for table in ("telemetry_outcomes", "vehicle_outcomes"):
-        op.execute(
-            f"alter table warehouse.{table} add column replayed bigint not null default 0"
-        )
+        op.execute(f"alter table warehouse.{table} add column replayed bigint not null default 0")
 
 
 def downgrade() -> None:
