@@ -2,115 +2,36 @@
 
 This is all that landing decodes. What is decided here depends on the arrival of a message and on
 settings, so it is stored with the raw row and never decided again.
+
+A message that is plainly right (one JSON object, a plain identifier, a time as nearly everybody
+writes it, accepted by the policy) is parsed once. Whatever is not goes to `placement_exact`, which
+tells every reason; for a message that is plainly right both come to the same.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from typing import Final
 
+import duckdb
 import polars as pl
 import pyarrow as pa
 
 from fleet_assets.telemetry.engine import connect
+from fleet_assets.telemetry.placement_exact import place_exactly
+from fleet_assets.telemetry.time_policy import ANY_TIME, TimePolicy
 
-_ZONED = r"^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?\s*([Zz]|[+-]\d{2}(:?\d{2})?)$"
-_NAIVE = r"^\d{4}-\d{2}-\d{2}([Tt ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?)?$"
-_EPOCH_MS = r"^-?\d{1,17}(\.\d*)?$"
-_WORD = "CASE WHEN {0} IN ('UBIGINT', 'BIGINT', 'DOUBLE') THEN 'number' ELSE lower({0}) END"
-_LAST_EPOCH_MS = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z
-
-
-@dataclass(frozen=True)
-class TimePolicy:
-    """Which event times are accepted, against the time of arrival.
-
-    Attributes:
-        partitions_start: first accepted moment, a whole UTC hour.
-        future_tolerance: how far an event may lie ahead of its arrival.
-        max_lateness: how far it may lie behind; None: any.
-    """
-
-    partitions_start: datetime
-    future_tolerance: timedelta
-    max_lateness: timedelta | None = None
-
-
-ANY_TIME = TimePolicy(datetime(1, 1, 1, tzinfo=UTC), timedelta(days=10_000 * 366))
-"""Accepts every moment that can be written."""
-
-_PLACE = f"""
-WITH texts AS (
-    SELECT i, append_time, key, value, try(decode(value)) AS text FROM messages
-),
-valid AS (
-    SELECT *, coalesce(json_valid(text), false) AS is_json,
-        regexp_matches(text, ',\\s*[}}\\]]') AS trailing_comma
-    FROM texts
-),
-found AS (
-    SELECT i, append_time, key, value, text, is_json, trailing_comma,
-        CASE WHEN is_json THEN json_type(text) END AS root,
-        CASE WHEN is_json THEN json_type(text, ['/vehicle_id', '/timestamp']) END AS types,
-        CASE WHEN is_json THEN json_extract_string(text, ['/vehicle_id', '/timestamp']) END AS v
-    FROM valid
-),
-parsed AS (
-    SELECT i, append_time, key, value, text, is_json, trailing_comma, root, types,
-        v[1] AS vehicle_id, v[2] AS ts,
-        CASE
-            WHEN types[2] = 'VARCHAR' AND regexp_matches(v[2], '{_ZONED}')
-                THEN try_cast(upper(replace(v[2], ',', '.')) AS TIMESTAMPTZ)
-            WHEN types[2] IN ('UBIGINT', 'BIGINT', 'DOUBLE', 'VARCHAR')
-                AND regexp_matches(v[2], '{_EPOCH_MS}')
-                AND abs(try_cast(v[2] AS DOUBLE)) <= {_LAST_EPOCH_MS}
-                THEN make_timestamptz(CAST(round(try_cast(v[2] AS DOUBLE) * 1000) AS BIGINT))
-        END AS event_time
-    FROM found
+_PLAIN_ID = r'^"[ !#-\[\]-~]{1,128}"$'  # printable ASCII that JSON does not escape
+_PLAIN_TIME = (
+    r'^"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})"$'
 )
-SELECT i, trailing_comma AND is_json AS doubtful,
-    CASE WHEN types[1] = 'VARCHAR' AND length(vehicle_id) BETWEEN 1 AND 128
-        AND NOT regexp_matches(vehicle_id, '[\\x00-\\x1f\\x7f]') THEN vehicle_id
-    END AS vehicle_id,
-    event_time,
-    CASE
-        WHEN value IS NULL OR octet_length(value) = 0 THEN 'empty'
-        WHEN text IS NULL THEN 'not_utf8'
-        WHEN NOT is_json THEN 'invalid_json'
-        WHEN root <> 'OBJECT' THEN 'not_an_object'
-        WHEN types[1] IS NULL OR types[1] = 'NULL' THEN 'missing_vehicle_id'
-        WHEN types[1] <> 'VARCHAR' OR length(vehicle_id) NOT BETWEEN 1 AND 128
-            OR regexp_matches(vehicle_id, '[\\x00-\\x1f\\x7f]') THEN 'invalid_vehicle_id'
-        WHEN key IS NOT NULL AND key <> encode(vehicle_id) THEN 'key_mismatch'
-        WHEN types[2] IS NULL OR types[2] = 'NULL' THEN 'missing_timestamp'
-        WHEN types[2] = 'VARCHAR' AND regexp_matches(ts, '{_NAIVE}') THEN 'naive_timestamp'
-        WHEN event_time IS NULL THEN 'invalid_timestamp'
-        WHEN event_time > append_time + $future THEN 'future'
-        WHEN event_time < $start THEN 'ancient'
-        WHEN $lateness IS NOT NULL AND event_time < append_time - $lateness THEN 'too_late'
-    END AS reject_reason,
-    CASE
-        WHEN value IS NULL THEN 'a null value (tombstone)'
-        WHEN octet_length(value) = 0 THEN 'no bytes'
-        WHEN text IS NULL THEN octet_length(value) || ' bytes that are not UTF-8'
-        WHEN NOT is_json THEN 'not one JSON value: ' || left(text, 80)
-        WHEN root <> 'OBJECT'
-            THEN 'a JSON ' || {_WORD.format("root")} || ' where an object is expected'
-        WHEN types[1] IS NULL THEN 'no key vehicle_id'
-        WHEN types[1] = 'NULL' THEN 'vehicle_id is null'
-        WHEN types[1] <> 'VARCHAR' THEN 'vehicle_id is a JSON ' || {_WORD.format("types[1]")}
-        WHEN length(vehicle_id) NOT BETWEEN 1 AND 128
-            OR regexp_matches(vehicle_id, '[\\x00-\\x1f\\x7f]')
-            THEN 'vehicle_id has ' || length(vehicle_id) || ' characters or unprintable ones'
-        WHEN key IS NOT NULL AND key <> encode(vehicle_id)
-            THEN 'vehicle_id ' || vehicle_id || ', key ' || left(CAST(key AS VARCHAR), 128)
-        WHEN types[2] IS NULL THEN 'no key timestamp'
-        WHEN types[2] = 'NULL' THEN 'timestamp is null'
-        ELSE 'timestamp ' || left(ts, 64) || ', arrival ' || CAST(append_time AS VARCHAR)
-    END AS detail
-FROM parsed
-ORDER BY i
+_PLAIN_EPOCH_MS = r"^[1-9][0-9]{0,12}$"
+_TRAILING_COMMA = r",[ \t\r\n]*[}\]]"  # DuckDB's reader would let it pass
+_ARROW: Final = pl.CompatLevel.oldest()
+
+_PARSE = """
+SELECT i, v[1] AS id, v[2] AS time,
+    try_cast(substr(v[2], 2, length(v[2]) - 2) AS TIMESTAMPTZ) AS written_time
+FROM (SELECT i, json_extract({json}, ['/vehicle_id', '/timestamp']) AS v FROM texts)
 """
 
 
@@ -123,65 +44,115 @@ def place(messages: pl.DataFrame, policy: TimePolicy) -> pl.DataFrame:
         policy: which times are accepted.
 
     Returns:
-        The messages in the same order with `event_hour`, `event_time`, `vehicle_id`,
-        `reject_reason` and `reject_detail` added. What is refused lies under the hour of its
+        The messages in the same order with `event_time`, `vehicle_id`, `reject_reason`,
+        `event_hour` and `reject_detail` added. What is refused lies under the hour of its
         arrival; `event_time` is kept where it could be read.
     """
     if "replay_of" not in messages.columns:
         messages = messages.with_columns(replay_of=pl.lit(None, dtype=pl.String))
-    numbered = messages.select("append_time", "key", "value").with_row_index("i")
-    with connect() as db:
-        db.register("messages", numbered.to_arrow(compat_level=pl.CompatLevel.oldest()))
-        parameters = {
-            "future": policy.future_tolerance,
-            "start": policy.partitions_start,
-            "lateness": policy.max_lateness,
-        }
-        table: pa.Table = db.sql(_PLACE, params=parameters).to_arrow_table()
-    placed = pl.DataFrame(pl.from_arrow(table))
-    placed = _reject_trailing_commas(placed, messages["value"])
-    arrival = pl.max_horizontal(pl.col("append_time"), pl.lit(policy.partitions_start))
-    moment = pl.when(pl.col("reject_reason").is_null()).then("event_time").otherwise(arrival)
+    plain = _place_plain(messages, policy)
+    right = plain["right"]
+    placed = plain.drop("right")
+    if not right.all():
+        placed = _filled_in(placed, right, place_exactly(messages.filter(~right), policy))
+    refused = pl.col("reject_reason").is_not_null()
+    arrival = pl.max_horizontal("append_time", pl.lit(policy.partitions_start))
+    moment = pl.when(refused).then(arrival).otherwise("event_time")
+    return pl.concat([messages, placed], how="horizontal").select(
+        *messages.columns,
+        "event_time",
+        "vehicle_id",
+        "reject_reason",
+        moment.map_batches(_event_hours, return_dtype=pl.String).alias("event_hour"),
+        "reject_detail",
+    )
+
+
+def _place_plain(messages: pl.DataFrame, policy: TimePolicy) -> pl.DataFrame:
+    """Places what is plainly `right`; the other rows mean nothing."""
+    texts = _texts(messages["value"]).to_frame("text")
+    parsed = _parsed(texts)
+    written = pl.col("written_time").dt.cast_time_unit("us").dt.convert_time_zone("UTC")
+    epoch = pl.col("time").str.contains(_PLAIN_EPOCH_MS)
+    epoch_ms = pl.when(epoch).then("time").cast(pl.Int64)
     return (
-        pl.concat(
-            [messages, placed.select("event_time", "vehicle_id", "reject_reason", "detail")],
-            how="horizontal",
-        )
+        pl.concat([messages.select("append_time", "key"), texts, parsed], how="horizontal")
         .with_columns(
-            pl.col("event_time").dt.cast_time_unit("us").dt.convert_time_zone("UTC"),
-            moment.dt.convert_time_zone("UTC").dt.strftime("%Y-%m-%dT%H").alias("event_hour"),
-            pl.when(pl.col("reject_reason").is_not_null()).then("detail").alias("reject_detail"),
+            event_time=pl.when(pl.col("time").str.contains(_PLAIN_TIME))
+            .then(written)
+            .otherwise((epoch_ms * 1000).cast(pl.Datetime("us", "UTC"))),
+            vehicle_id=pl.col("id").str.strip_chars('"'),
         )
-        .drop("detail")
+        .select(
+            "event_time",
+            "vehicle_id",
+            pl.lit(None, pl.String).alias("reject_reason"),
+            pl.lit(None, pl.String).alias("reject_detail"),
+            right=pl.all_horizontal(
+                pl.col("id").str.contains(_PLAIN_ID),
+                ~pl.col("text").str.contains(_TRAILING_COMMA),
+                pl.col("key").is_null() | (pl.col("key") == pl.col("vehicle_id").cast(pl.Binary)),
+                *_accepted(policy),
+            ).fill_null(value=False),
+        )
     )
 
 
-def _reject_trailing_commas(placed: pl.DataFrame, values: pl.Series) -> pl.DataFrame:
-    """DuckDB's reader lets a trailing comma pass; the few candidates are read strictly."""
-    doubtful = placed.filter("doubtful")["i"].to_list()
-    wrong = [i for i in doubtful if not _is_strict_json(values[i])]
-    if not wrong:
-        return placed
-    is_wrong = pl.col("i").is_in(wrong)
-    return placed.with_columns(
-        pl.when(is_wrong)
-        .then(pl.lit("invalid_json"))
-        .otherwise("reject_reason")
-        .alias("reject_reason"),
-        pl.when(is_wrong)
-        .then(pl.lit("not one JSON value: a trailing comma"))
-        .otherwise("detail")
-        .alias("detail"),
-        pl.when(~is_wrong).then("vehicle_id").alias("vehicle_id"),
-        pl.when(~is_wrong).then("event_time").alias("event_time"),
-    )
-
-
-def _is_strict_json(value: bytes) -> bool:
+def _texts(values: pl.Series) -> pl.Series:
+    """UTF-8 texts; null where the bytes are none."""
     try:
-        json.loads(value)
-    except ValueError:
-        return False
-    except RecursionError:  # deep nesting is judged when the message is decoded
-        return True
-    return True
+        return values.cast(pl.String)
+    except pl.exceptions.ComputeError:  # some are not, and Polars has no cast that says which
+        numbered = values.to_frame("value").with_row_index("i")
+        with connect() as db:
+            db.register("given", numbered.to_arrow(compat_level=_ARROW))
+            table = db.sql("SELECT i, try(decode(value)) AS text FROM given").to_arrow_table()
+        return _in_order(table)["text"]
+
+
+def _parsed(texts: pl.DataFrame) -> pl.DataFrame:
+    """`id` and `time` of each text as JSON, `written_time` as a moment.
+
+    Where all are JSON, one parse does; the first that is not ends it soon, and each is then parsed
+    twice. (`try` around json_extract would go through all neighbours of a broken one row by row.)
+    """
+    with connect() as db:
+        db.register("texts", texts.with_row_index("i").to_arrow(compat_level=_ARROW))
+        try:
+            table = db.sql(_PARSE.format(json="text")).to_arrow_table()
+        except (duckdb.Error, UnicodeDecodeError):  # its message may cut a character in two
+            table = db.sql(_PARSE.format(json="try_cast(text AS JSON)")).to_arrow_table()
+    return _in_order(table)
+
+
+def _in_order(table: pa.Table) -> pl.DataFrame:
+    rows = pl.DataFrame(pl.from_arrow(table))
+    return rows if rows["i"].is_sorted() else rows.sort("i")
+
+
+def _accepted(policy: TimePolicy) -> list[pl.Expr]:
+    """What the policy asks of `event_time`; null where there is none."""
+    lateness = pl.col("append_time") - pl.col("event_time")
+    conditions = [
+        pl.col("event_time") >= policy.partitions_start,
+        lateness >= -policy.future_tolerance,
+    ]
+    if policy.max_lateness is not None:
+        conditions.append(lateness <= policy.max_lateness)
+    return conditions
+
+
+def _filled_in(placed: pl.DataFrame, right: pl.Series, exact: pl.DataFrame) -> pl.DataFrame:
+    """The rows that are not right, replaced by those of `exact` in their order."""
+    order = pl.concat([right.arg_true(), (~right).arg_true()]).arg_sort()
+    return pl.concat([placed.filter(right), exact])[order]
+
+
+def _event_hours(moments: pl.Series) -> pl.Series:
+    """Keys of hours; writing each hour once costs a tenth of writing it for each message."""
+    hours = moments.dt.truncate("1h").alias("hour")
+    keys = hours.unique().to_frame().with_columns(key=pl.col("hour").dt.strftime("%Y-%m-%dT%H"))
+    return hours.to_frame().join(keys, on="hour", how="left", maintain_order="left")["key"]
+
+
+__all__ = ["ANY_TIME", "TimePolicy", "place"]
