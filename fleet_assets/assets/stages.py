@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from dagster import (
@@ -44,11 +44,15 @@ def work_hours(
     rows_of: Callable[[T], int],
     upstream: Stage | None,
     on_failure: Callable[[str, Exception], None],
+    together: Callable[[Sequence[str]], Mapping[str, T]] | None = None,
 ) -> dict[str, T]:
     """Does the work for each hour of the run and notes in the ledger how it went.
 
     An hour whose upstream stage failed is withheld. In a run of one hour a failure fails the run,
     so that the UI shows the partition as failed; in a range the other hours go on.
+
+    Args:
+        together: does many hours at once and may leave any out, which are then done one by one.
 
     Returns:
         Results of the hours that went well.
@@ -57,11 +61,16 @@ def work_hours(
     held_back = _failed(postgres_url, upstream, event_hours) if upstream else {}
     done: dict[str, T] = {}
     failed: dict[str, str] = {}
+    if together is not None and len(event_hours) > 1:
+        done |= together([hour for hour in event_hours if hour not in held_back])
+        context.log.info(f"{len(done)} of {len(event_hours)} hours done together")
     for number, event_hour in enumerate(event_hours, start=1):
         if event_hour in held_back:
             entry = LedgerEntry(stage, event_hour, state="withheld", detail=held_back[event_hour])
             record(postgres_url, [entry])
             context.log.warning(f"{event_hour} withheld: {held_back[event_hour]}")
+            continue
+        if event_hour in done:
             continue
         try:
             done[event_hour] = work(event_hour)

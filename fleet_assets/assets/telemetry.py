@@ -29,7 +29,7 @@ from fleet_assets.assets.stages import (
     verdicts_of,
     work_hours,
 )
-from fleet_assets.lake.refresh import HourRefreshed, refresh_hour
+from fleet_assets.lake.refresh import HourRefreshed, refresh_hour, refresh_together
 from fleet_assets.telemetry.validation import Verdict
 from fleet_assets.warehouse.vehicles import known_vehicles
 
@@ -101,6 +101,9 @@ def build_telemetry_assets(partitions_def: HourlyPartitionsDefinition) -> Assets
             rows_of=lambda result: result.totals["accepted"],
             upstream=None,
             on_failure=on_failure,
+            together=None
+            if config.rebuild
+            else lambda hours: refresh_together(lake, hours, known, late_after),
         )
         for event_hour, result in done.items():
             for verdict in result.verdicts or [Verdict(name, 0, ()) for name in TABLES]:

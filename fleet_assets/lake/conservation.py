@@ -13,7 +13,7 @@ import polars as pl
 
 from fleet_assets.lake.gaps import Gap, gaps
 from fleet_assets.lake.landing import newest_unrecorded
-from fleet_assets.lake.refresh import app_id
+from fleet_assets.lake.marks import agree, mark_of
 from fleet_assets.lake.store import Lake, TableSnapshot
 
 
@@ -65,8 +65,8 @@ def account(lake: Lake, event_hours: list[str]) -> list[Account]:
     names = ["read", "accepted", "duplicate", "rejected"]
     accounts = []
     for hour in event_hours:
-        marks = {t.committed(app_id(hour)) for t in (telemetry, rejects, outcomes, vehicles)}
-        mark = telemetry.committed(app_id(hour))
+        truth = mark_of(telemetry, hour)
+        follow = all(agree(truth, mark_of(table, hour)) for table in (rejects, outcomes, vehicles))
         sums = outcomes.read(hour, columns=names).sum().row(0, named=True)
         accounts.append(
             Account(
@@ -75,8 +75,8 @@ def account(lake: Lake, event_hours: list[str]) -> list[Account]:
                 raw_rows=_rows(raw, hour),
                 telemetry_rows=_rows(telemetry, hour),
                 reject_rows=_rows(rejects, hour),
-                pending=_pending(raw, hour, -1 if mark is None else mark),
-                in_line=len(marks) == 1,
+                pending=_pending(raw, hour, -1 if truth.version is None else truth.version),
+                in_line=follow,
             )
         )
     return accounts

@@ -1,31 +1,30 @@
-"""Refreshing one hour: new raw messages become telemetry, rejects and counts.
+"""Refreshing hours: new raw messages become telemetry, rejects and counts.
 
 The commit to `telemetry` is the truth: it carries the version of `raw_telemetry` up to which the
 hour's messages are taken in. Rejects and both tables of outcomes follow, each with the same
-mark. When a crash comes between, the marks differ and the hour is rebuilt from all its raw rows.
+mark. When a crash comes between, the marks differ and `repair` brings the followers in line.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
 import polars as pl
 
-from fleet_assets.fault_points import fault_point
-from fleet_assets.lake.store import Lake, TableSnapshot, retrying
-from fleet_assets.telemetry.hour import HourStep, rebuild, step
-from fleet_assets.telemetry.outcomes import (
-    outcomes_after,
-    outcomes_rebuilt,
-    vehicle_outcomes_after,
-)
-from fleet_assets.telemetry.resolve import CONFLICTING, KEY
-from fleet_assets.telemetry.validation import InvalidHourError, Verdict, validate
+from fleet_assets.lake.hour_step import Made, take_in, totals
+from fleet_assets.lake.hour_tables import FOLLOWERS, HourTables
+from fleet_assets.lake.marks import app_id, rows_id
+from fleet_assets.lake.messages import Span, newest_raw_versions, step_end
+from fleet_assets.lake.present import readmissions
+from fleet_assets.lake.rebuild import rebuild_hour
+from fleet_assets.lake.repair import redo
+from fleet_assets.lake.store import CommitConflictError, Lake, TableSnapshot, retrying
+from fleet_assets.telemetry.validation import InvalidHourError, Verdict
 
-FOLLOWERS: Final = ("telemetry_rejects", "telemetry_outcomes", "vehicle_outcomes")
-STEP_MESSAGES: Final = 1_500_000
+STEP_MESSAGES: Final = 1_000_000
 """Most messages that one step takes in; a landing is never divided."""
 
 
@@ -49,27 +48,6 @@ class HourRefreshed:
     totals: dict[str, int]
 
 
-def app_id(event_hour: str) -> str:
-    """Name of the Delta transaction that marks how far an hour has been taken in."""
-    return f"hour/{event_hour}"
-
-
-def rows_id(event_hour: str) -> str:
-    """Name of the Delta transaction that changes whenever an hour's rows of telemetry do.
-
-    A rebuild may change them without new messages, when a vehicle has been registered.
-    """
-    return f"rows/{event_hour}"
-
-
-def newest_raw_versions(raw: TableSnapshot) -> dict[str, int]:
-    """Per hour the newest version of `raw_telemetry` that brought messages into it."""
-    if raw.files.is_empty():
-        return {}
-    newest = raw.files.group_by("event_hour").agg(pl.col("max.landing_version").max())
-    return dict(newest.iter_rows())
-
-
 def refresh_hour(
     lake: Lake,
     event_hour: str,
@@ -86,7 +64,8 @@ def refresh_hour(
         event_hour: key of the hour.
         known_vehicles: ids of all registered vehicles.
         late_after: age at arrival from which on a message counts as late.
-        force_rebuild: make the hour anew even if nothing says that it must be.
+        force_rebuild: make the hour anew from its raw messages even if nothing says that it must
+            be. Where they have expired, what was made of them stands and new ones are taken in.
         raw: snapshot of `raw_telemetry` to read; the newest if not given.
 
     Raises:
@@ -94,189 +73,121 @@ def refresh_hour(
     """
     snapshot = raw or lake.open("raw_telemetry")
     landed = newest_raw_versions(snapshot).get(event_hour, -1)
+    taken_in, rebuild_it = 0, force_rebuild
 
-    def attempt() -> HourRefreshed:
-        tables = {name: lake.open(name) for name in ("telemetry", *FOLLOWERS)}
-        marks = {name: table.committed(app_id(event_hour)) for name, table in tables.items()}
-        mark = marks["telemetry"]
-        in_line = len(set(marks.values())) == 1
-        registered = _holds_registered(tables["vehicle_outcomes"], event_hour, known_vehicles)
-        anew = force_rebuild or not in_line or registered
-        # opened after the marks were read, so it holds whatever others have taken in meanwhile
-        source = lake.open("raw_telemetry") if anew else snapshot
-        since = -1 if anew or mark is None else mark
-        newest = newest_raw_versions(source).get(event_hour, -1)
-        upto = newest if anew else _step_end(source, event_hour, since, newest)
-        new = _messages(source, event_hour, since, upto)
-        if new.is_empty() and not anew:
-            return _unchanged(tables, event_hour, max(newest, since))
-        change = _change(source, tables, event_hour, new, known_vehicles, since)
-        return _commit(tables, event_hour, change, new, upto, anew, late_after)
+    def attempt() -> tuple[HourRefreshed, bool]:
+        tables = HourTables.open(lake)
+        lagging = tables.lagging(event_hour)
+        if landed < 0 and tables.mark(event_hour).version is None:
+            return _unchanged(tables, event_hour), False  # nothing has ever come
+        if tables.raw_is_complete(event_hour) and (rebuild_it or lagging):
+            made, upto = rebuild_hour(tables, event_hour, known_vehicles, late_after, STEP_MESSAGES)
+            return _refreshed(event_hour, upto, made, rebuilt=True), False
+        if lagging:
+            redo(lake, tables, event_hour, known_vehicles, late_after)
+            return _unchanged(tables, event_hour), True
+        return _take_in(tables, event_hour, known_vehicles, late_after)
 
-    taken_in = 0
     while True:
-        refreshed = retrying(f"refresh of {event_hour}", attempt)
+        refreshed, more = retrying(f"refresh of {event_hour}", attempt)
+        rebuild_it = rebuild_it and more
         taken_in += refreshed.new_messages
-        if refreshed.rebuilt or refreshed.processed_version >= landed:
+        if not more and refreshed.processed_version >= landed:
             return replace(refreshed, new_messages=taken_in)
 
 
-def _step_end(raw: TableSnapshot, event_hour: str, since: int, newest: int) -> int:
-    """Version up to which one step goes, so that a backlog does not have to fit in memory."""
-    files = raw.files.filter(
-        (pl.col("event_hour") == event_hour) & (pl.col("max.landing_version") > since)
-    )
-    by_version = (
-        files.group_by(version="max.landing_version")
-        .agg(pl.col("num_records").sum())
-        .sort("version")
-        .with_columns(so_far=pl.col("num_records").cum_sum())
-    )
-    within = by_version.filter(pl.col("so_far") <= STEP_MESSAGES)["version"]
-    if by_version.is_empty() or within.len() == by_version.height:
-        return newest
-    return int(within[-1] if within.len() else by_version["version"][0])
-
-
-def _messages(
-    raw: TableSnapshot, event_hour: str, since: int, upto: int, where: pl.Expr | None = None
-) -> pl.DataFrame:
-    """Messages that versions after `since` and up to `upto` have brought into the hour."""
-    version = pl.col("landing_version")
-    brought = (version > since) & (version <= upto)
-    first, last = pl.col("min.landing_version"), pl.col("max.landing_version")
-    return raw.read(
-        event_hour,
-        where=brought if where is None else brought & where,
-        files_where=(last > since) & (first <= upto),
-    )
-
-
-def _holds_registered(
-    vehicle_outcomes: TableSnapshot, event_hour: str, known_vehicles: frozenset[str]
-) -> bool:
-    """Messages of this hour were refused for a vehicle that is registered by now."""
-    refused = pl.col("rejected_by_reason").str.contains("unknown_vehicle", literal=True)
-    ids = vehicle_outcomes.read(event_hour, columns=["vehicle_id"], where=refused)["vehicle_id"]
-    return any(vehicle in known_vehicles for vehicle in ids)
-
-
-def _change(
-    raw: TableSnapshot,
-    tables: dict[str, TableSnapshot],
-    event_hour: str,
-    new: pl.DataFrame,
+def refresh_together(
+    lake: Lake,
+    event_hours: Iterable[str],
     known_vehicles: frozenset[str],
-    since: int,
-) -> HourStep:
-    if since < 0:
-        return rebuild(new, known_vehicles)
-
-    def present_rows(keys: pl.DataFrame) -> pl.DataFrame:
-        return _semi_join(tables["telemetry"], event_hour, keys)
-
-    def earlier_messages(keys: pl.DataFrame) -> pl.DataFrame:
-        ids = keys["vehicle_id"].unique().to_list()
-        theirs = pl.col("vehicle_id").is_in(ids)
-        return _messages(raw, event_hour, -1, since, theirs).join(keys, on=KEY, how="semi")
-
-    return step(new, known_vehicles, present_rows, earlier_messages)
-
-
-def _semi_join(telemetry: TableSnapshot, event_hour: str, keys: pl.DataFrame) -> pl.DataFrame:
-    if keys.is_empty():
-        return telemetry.contract.polars_schema.to_frame()
-    first, last = keys["event_time"].min(), keys["event_time"].max()
-    overlaps = (pl.col("min.event_time") <= last) & (pl.col("max.event_time") >= first)
-    near = telemetry.read(
-        event_hour,
-        where=pl.col("event_time").is_between(first, last),
-        files_where=overlaps.fill_null(True),
-    )
-    return near.join(keys, on=KEY, how="semi")
-
-
-def _commit(
-    tables: dict[str, TableSnapshot],
-    event_hour: str,
-    change: HourStep,
-    new: pl.DataFrame,
-    newest: int,
-    anew: bool,
     late_after: timedelta,
-) -> HourRefreshed:
-    outcomes_before = tables["telemetry_outcomes"].read(event_hour)
-    vehicles_before = tables["vehicle_outcomes"].read(event_hour)
-    if anew:
-        outcomes = outcomes_rebuilt(outcomes_before, change.verdicts, event_hour, late_after)
-        vehicles_before = vehicles_before.clear()
-    else:
-        outcomes = outcomes_after(outcomes_before, change.verdicts, event_hour, late_after)
-    vehicles = vehicle_outcomes_after(vehicles_before, change.verdicts, event_hour, late_after)
-    telemetry, rewrite = _telemetry_rows(tables["telemetry"], event_hour, change, anew)
-    rejects, rewrite_rejects = _reject_rows(tables["telemetry_rejects"], event_hour, change, anew)
-    verdicts = [
-        validate(name, rows, event_hour)
-        for name, rows in (
-            ("telemetry", telemetry),
-            ("telemetry_rejects", rejects),
-            ("telemetry_outcomes", outcomes),
-            ("vehicle_outcomes", vehicles),
-        )
-    ]
-    if not all(verdict.passed for verdict in verdicts):
-        raise InvalidHourError(verdicts)
+) -> dict[str, HourRefreshed]:
+    """Takes in the new messages of many small hours with a few commits.
 
-    taken_in = {app_id(event_hour): newest}
-    fault_point("refresh.before_write")
-    for name, rows, replaces_hour in (
-        ("telemetry", telemetry, rewrite),
-        ("telemetry_rejects", rejects, rewrite_rejects),
-        ("telemetry_outcomes", outcomes, True),
-        ("vehicle_outcomes", vehicles, True),
-    ):
-        progress = taken_in
-        if name == "telemetry":
-            progress = taken_in | {rows_id(event_hour): tables[name].version + 1}
-        if replaces_hour:
-            tables[name].replace_hour(rows, event_hour, progress)
-        else:
-            tables[name].append(rows, progress, exact=False)
-        fault_point(f"refresh.{name}_committed")
-    return HourRefreshed(event_hour, newest, new.height, anew, tuple(verdicts), _totals(outcomes))
+    Each hour has its own mark, as if it were refreshed alone. Hours that need more than that
+    (a repair, a registered vehicle), and all hours of a set that fails, are left out: they are to
+    be refreshed one by one.
+    """
+    done: dict[str, HourRefreshed] = {}
+    for spans in _small_sets(HourTables.open(lake), event_hours, known_vehicles):
+        tables = HourTables.open(lake)
+        try:
+            made = take_in(tables, spans, known_vehicles, late_after)
+        except (CommitConflictError, InvalidHourError):
+            continue
+        done |= {hour: _refreshed(hour, span.upto, made) for hour, span in spans.items()}
+    return done
 
 
-def _telemetry_rows(
-    table: TableSnapshot, event_hour: str, change: HourStep, anew: bool
-) -> tuple[pl.DataFrame, bool]:
-    """Rows to write, and whether they replace the hour (else they are added to it)."""
-    if anew:
-        return change.telemetry_added, True
-    if change.contested.is_empty():
-        return change.telemetry_added, False
-    kept = table.read(event_hour).join(change.contested, on=KEY, how="anti")
-    return pl.concat([kept, change.telemetry_added]).sort(KEY), True
+def _small_sets(
+    tables: HourTables, event_hours: Iterable[str], known_vehicles: frozenset[str]
+) -> list[dict[str, Span]]:
+    """Sets of hours whose messages fit into one step, with what each has to take in."""
+    newest = newest_raw_versions(tables.raw)
+    if not newest:
+        return []
+    sizes = dict(tables.raw.files.group_by("event_hour").agg(pl.col("num_records").sum()).rows())
+    plain = {}
+    for hour in event_hours:
+        since, upto = _since(tables, hour), newest.get(hour, -1)
+        if upto > since and not tables.lagging(hour) and sizes[hour] <= STEP_MESSAGES:
+            plain[hour] = Span(since, upto)
+    registered = tables.registered(plain, known_vehicles)
+    sets: list[dict[str, Span]] = [{}]
+    size = 0
+    for hour, span in plain.items():
+        if hour in registered:
+            continue
+        if size + sizes[hour] > STEP_MESSAGES:
+            sets.append({})
+            size = 0
+        sets[-1][hour] = span
+        size += sizes[hour]
+    return [spans for spans in sets if len(spans) > 1]
 
 
-def _reject_rows(
-    table: TableSnapshot, event_hour: str, change: HourStep, anew: bool
-) -> tuple[pl.DataFrame, bool]:
-    if anew:
-        return change.rejects_added, True
-    if change.contested.is_empty():
-        return change.rejects_added, False
-    present = table.read(event_hour)
-    conflicts = present.filter(pl.col("reason") == CONFLICTING)
-    others = present.filter(pl.col("reason") != CONFLICTING)
-    kept = conflicts.join(change.contested, on=KEY, how="anti")
-    return pl.concat([others, kept, change.rejects_added]), True
+def _take_in(
+    tables: HourTables, event_hour: str, known_vehicles: frozenset[str], late_after: timedelta
+) -> tuple[HourRefreshed, bool]:
+    """One step of one hour, and whether another has to follow."""
+    since = _since(tables, event_hour)
+    newest = max(newest_raw_versions(tables.raw).get(event_hour, -1), since)
+    upto = step_end(tables.raw, event_hour, since, newest, STEP_MESSAGES)
+    registered = tables.registered([event_hour], known_vehicles).get(event_hour)
+    back = readmissions(tables, event_hour, registered, STEP_MESSAGES) if registered else None
+    if upto == since and back is None:
+        return _unchanged(tables, event_hour), False
+    made = take_in(tables, {event_hour: Span(since, upto)}, known_vehicles, late_after, back)
+    return _refreshed(event_hour, upto, made), upto < newest or back is not None
 
 
-def _unchanged(tables: dict[str, TableSnapshot], event_hour: str, version: int) -> HourRefreshed:
-    outcomes = tables["telemetry_outcomes"].read(event_hour)
-    return HourRefreshed(event_hour, version, 0, False, (), _totals(outcomes))
+def _since(tables: HourTables, event_hour: str) -> int:
+    version = tables.mark(event_hour).version
+    return -1 if version is None else version
 
 
-def _totals(outcomes: pl.DataFrame) -> dict[str, int]:
-    names = ["read", "accepted", "duplicate", "rejected", "pending", "late"]
-    return outcomes.select(pl.col(names).sum()).row(0, named=True)
+def _refreshed(event_hour: str, upto: int, made: Made, *, rebuilt: bool = False) -> HourRefreshed:
+    return HourRefreshed(
+        event_hour,
+        upto,
+        made.read.get(event_hour, 0),
+        rebuilt,
+        made.verdicts(event_hour),
+        made.totals(event_hour),
+    )
+
+
+def _unchanged(tables: HourTables, event_hour: str) -> HourRefreshed:
+    outcomes = tables.telemetry_outcomes.read(event_hour)
+    return HourRefreshed(event_hour, _since(tables, event_hour), 0, False, (), totals(outcomes))
+
+
+__all__ = [
+    "FOLLOWERS",
+    "HourRefreshed",
+    "app_id",
+    "newest_raw_versions",
+    "refresh_hour",
+    "refresh_together",
+    "rows_id",
+]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
@@ -135,34 +135,54 @@ class TableSnapshot:
             where: only rows that fulfil this.
             files_where: only files that fulfil this (a condition on `files`).
         """
-        files = self.files
-        if event_hour is not None:
-            files = files.filter(pl.col("event_hour") == event_hour)
+        files = self.files if event_hour is None else self.files_of([event_hour])
         if files_where is not None:
             files = files.filter(files_where)
-        wanted = columns or self.contract.names
-        if files.is_empty():
-            return self.contract.polars_schema.to_frame().select(wanted)
+        return self.read_files(files, columns, where)
+
+    def files_of(self, event_hours: Iterable[str]) -> pl.DataFrame:
+        """Those of `files` that belong to these hours."""
+        if self.files.is_empty():
+            return self.files
+        return self.files.filter(pl.col("event_hour").is_in(list(event_hours)))
+
+    def paths(self, files: pl.DataFrame) -> list[str]:
+        """Full paths of files, in their order."""
         root = self.delta.table_uri.rstrip("/")
-        parts = []
-        partitioned = self.contract.partition_by is not None
-        schema = self.contract.polars_schema
-        in_files = {k: v for k, v in schema.items() if k != self.contract.partition_by}
-        for (hour,), group in files.group_by(
-            "event_hour" if partitioned else pl.lit("").alias("event_hour"), maintain_order=True
-        ):
-            paths = [f"{root}/{path}" for path in group["path"]]
-            scan = pl.scan_parquet(
-                paths, glob=False, hive_partitioning=False, schema=in_files,
-                missing_columns="insert", extra_columns="ignore",
-            )  # fmt: skip
-            parts.append(scan.with_columns(event_hour=pl.lit(hour)) if partitioned else scan)
-        rows = pl.concat(parts).with_columns(
-            pl.col(name).fill_null(value) for name, value in self.contract.defaults.items()
-        )
+        return [f"{root}/{path}" for path in files["path"]]
+
+    def read_files(
+        self,
+        files: pl.DataFrame,
+        columns: list[str] | None = None,
+        where: pl.Expr | None = None,
+    ) -> pl.DataFrame:
+        """Rows of some of `files` (see `read`)."""
+        wanted = columns or self.contract.names
+        rows = self.scan(files)
         if where is not None:
             rows = rows.filter(where)
         return rows.select(wanted).collect()
+
+    def scan(self, files: pl.DataFrame) -> pl.LazyFrame:
+        """Rows of some of `files`, to be read when they are asked for."""
+        schema = self.contract.polars_schema
+        if files.is_empty():
+            return schema.to_frame().lazy()
+        partitioned = self.contract.partition_by is not None
+        in_files = {k: v for k, v in schema.items() if k != self.contract.partition_by}
+        parts = []
+        for (hour,), group in files.group_by(
+            "event_hour" if partitioned else pl.lit("").alias("event_hour"), maintain_order=True
+        ):
+            scan = pl.scan_parquet(
+                self.paths(group), glob=False, hive_partitioning=False, schema=in_files,
+                missing_columns="insert", extra_columns="ignore",
+            )  # fmt: skip
+            parts.append(scan.with_columns(event_hour=pl.lit(hour)) if partitioned else scan)
+        return pl.concat(parts).with_columns(
+            pl.col(name).fill_null(value) for name, value in self.contract.defaults.items()
+        )
 
     def append(
         self,

@@ -1,37 +1,72 @@
-"""One hour of telemetry as a function of its messages: a rebuild from all, or a step by new ones.
+"""Hours of telemetry as a function of their messages: all at once, or step by step.
 
-Law: stepping through the messages in any batches ends in what a rebuild from all of them gives.
+Law: stepping through the messages in any batches ends in what one step with all of them gives.
+Messages of several hours may share a step; a key (vehicle and time) lies in one hour.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import polars as pl
 
-from fleet_assets.contracts.tables import TELEMETRY, TELEMETRY_REJECTS
+from fleet_assets.contracts.tables import RAW_TELEMETRY, TELEMETRY, TELEMETRY_REJECTS
+from fleet_assets.telemetry.contest import contest_of_messages, contest_of_rows
 from fleet_assets.telemetry.decode import decode
 from fleet_assets.telemetry.resolve import (
     CONFLICTING,
     DUPLICATE,
     KEY,
-    Resolved,
     canonical_hash,
+    conflict_rejects,
     resolve,
 )
 
 DECODE_BATCH = 400_000
+UNKNOWN_VEHICLE = "unknown_vehicle"
 _TRACE = ["landing_version", "kafka_topic_id", "kafka_partition", "kafka_offset"]
 _CARRIED = ["offset_start", "offset_end", "append_time", "key", "value", "replay_of"]
+
+Lookup = Callable[[pl.DataFrame], pl.DataFrame]
+"""Gives rows for a frame of keys."""
+
+
+def _no_rows(_: pl.DataFrame) -> pl.DataFrame:
+    return TELEMETRY.polars_schema.to_frame()
+
+
+def _no_messages(_: pl.DataFrame) -> pl.DataFrame:
+    return RAW_TELEMETRY.polars_schema.to_frame()
+
+
+def _no_rejects(_: pl.DataFrame) -> pl.DataFrame:
+    return TELEMETRY_REJECTS.polars_schema.to_frame()
+
+
+@dataclass(frozen=True)
+class Base:
+    """What the hours hold before a step, as far as the step asks; by default nothing.
+
+    Attributes:
+        present_rows: rows of `telemetry` for a frame of keys.
+        earlier_messages: raw rows taken in before, for a frame of keys.
+        conflict_rejects: rejects as conflicting duplicates, for a frame of keys.
+        expired_hours: hours whose raw rows are gone; rows and rejects stand for them.
+    """
+
+    present_rows: Lookup = _no_rows
+    earlier_messages: Lookup = _no_messages
+    conflict_rejects: Lookup = _no_rejects
+    expired_hours: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class HourStep:
-    """What a set of new messages changes in an hour.
+    """What a set of new messages changes.
 
     Attributes:
-        telemetry_added: rows to add.
+        telemetry_added: rows to add, in order of hour and key.
         contested: keys (vehicle_id, event_time) whose present row, and whose rejects as
             conflicting duplicates, must be removed first.
         rejects_added: rows of `telemetry_rejects` to add.
@@ -41,70 +76,76 @@ class HourStep:
     telemetry_added: pl.DataFrame
     contested: pl.DataFrame
     rejects_added: pl.DataFrame
-    verdicts: pl.DataFrame
+    verdicts: pl.DataFrame = field(repr=False)
 
 
 def step(
     new: pl.DataFrame,
     known_vehicles: frozenset[str],
-    present_rows: Callable[[pl.DataFrame], pl.DataFrame],
-    earlier_messages: Callable[[pl.DataFrame], pl.DataFrame],
+    base: Base | None = None,
+    readmitted: pl.DataFrame | None = None,
 ) -> HourStep:
-    """Takes new messages into an hour.
+    """Takes messages in.
 
     Args:
-        new: rows of `raw_telemetry` of this hour that were not taken in before.
+        new: rows of `raw_telemetry` that were not taken in before.
         known_vehicles: ids of all registered vehicles.
-        present_rows: gives the hour's rows of `telemetry` for a frame of keys.
-        earlier_messages: gives the raw rows taken in before, for a frame of keys.
+        base: what the hours hold; nothing if not given, which makes a rebuild.
+        readmitted: messages that were refused for their vehicle, which is registered by now. Their
+            rejects must be removed.
 
     Returns:
         The change. Nothing is kept between calls.
     """
-    decoded, refused = _decode_all(new, known_vehicles)
+    base = base or Base()
+    back = new.clear() if readmitted is None else readmitted
+    decoded, refused = _decode_all(pl.concat([new, back]), known_vehicles)
     resolved = resolve(decoded)
-    kept, verdicts = resolved.kept, resolved.verdicts
-    present = present_rows(kept.select(KEY))
-    contested = _contested(present, decoded)
-
-    met_again = kept.select(KEY).join(present.select(KEY), on=KEY, how="semi")
-    repeats = met_again.join(contested, on=KEY, how="anti")
-    plain = verdicts.join(contested, on=KEY, how="anti")
-    plain = (
-        plain.join(repeats.with_columns(repeat=pl.lit(True)), on=KEY, how="left")
-        .with_columns(
-            verdict=pl.when(pl.col("repeat").is_not_null())
-            .then(pl.lit(DUPLICATE))
-            .otherwise("verdict")
+    counted = [weighted(refused.rename({"reason": "verdict"}), 1), _taken_back(back)]
+    present = base.present_rows(resolved.kept.select(KEY))
+    if present.is_empty():
+        return _change(
+            resolved.kept,
+            present.select(KEY),
+            [refused, conflict_rejects(resolved.verdicts)],
+            [*counted, weighted(resolved.verdicts, 1)],
         )
-        .drop("repeat")
-    )
-    added = kept.join(met_again, on=KEY, how="anti")
-    counted = [_weighted(plain, 1), _weighted(refused.rename({"reason": "verdict"}), 1)]
-    losers = [_conflict_rejects(plain)]
 
-    if not contested.is_empty():
-        before, _ = _decode_all(earlier_messages(contested), known_vehicles)
-        mine = decoded.join(contested, on=KEY, how="semi")
-        after = resolve(pl.concat([before, mine], how="diagonal"))
-        added = pl.concat([added, after.kept])
-        counted += [_weighted(resolve(before).verdicts, -1), _weighted(after.verdicts, 1)]
-        losers.append(_conflict_rejects(after.verdicts))
+    contested = _contested(present, decoded)
+    plain = _repeats_are_duplicates(resolved.verdicts, present, contested)
+    added = [resolved.kept.join(present.select(KEY), on=KEY, how="anti")]
+    counted.append(weighted(plain, 1))
+    rejects = [refused, conflict_rejects(plain)]
+    mine = decoded.join(contested, on=KEY, how="semi")
+    lost = mine["event_hour"].is_in(list(base.expired_hours))
+    for messages, without_raw in ((mine.filter(~lost), False), (mine.filter(lost), True)):
+        if messages.is_empty():
+            continue
+        keys = messages.select(KEY).unique()
+        if without_raw:
+            rows = present.join(keys, on=KEY, how="semi")
+            outcome = contest_of_rows(rows, base.conflict_rejects(keys), messages)
+        else:
+            before, _ = _decode_all(base.earlier_messages(keys), known_vehicles)
+            outcome = contest_of_messages(before, messages)
+        added.append(outcome.kept)
+        rejects.append(outcome.rejects)
+        counted += [weighted(verdicts, weight) for verdicts, weight in outcome.counted]
+    return _change(pl.concat(added), contested, rejects, counted)
 
+
+def _change(
+    added: pl.DataFrame,
+    contested: pl.DataFrame,
+    rejects: list[pl.DataFrame],
+    counted: list[pl.DataFrame],
+) -> HourStep:
     return HourStep(
-        telemetry_added=added.select(TELEMETRY.names).sort(KEY),
+        telemetry_added=added.select(TELEMETRY.names).sort("event_hour", *KEY),
         contested=contested,
-        rejects_added=pl.concat(
-            [frame.select(TELEMETRY_REJECTS.names) for frame in [refused, *losers]]
-        ),
+        rejects_added=pl.concat([frame.select(TELEMETRY_REJECTS.names) for frame in rejects]),
         verdicts=pl.concat(counted),
     )
-
-
-def rebuild(messages: pl.DataFrame, known_vehicles: frozenset[str]) -> HourStep:
-    """The hour from all of its messages; the same rows as any sequence of steps gives."""
-    nothing_present = TELEMETRY.polars_schema.to_frame()
-    return step(messages, known_vehicles, lambda _: nothing_present, lambda _: messages.clear())
 
 
 def _decode_all(
@@ -117,15 +158,18 @@ def _decode_all(
     passed = messages.filter(pl.col("reject_reason").is_null())
     is_known = pl.col("vehicle_id").is_in(list(known_vehicles))
     stranger = passed.filter(~is_known).with_columns(
-        reason=pl.lit("unknown_vehicle"),
+        reason=pl.lit(UNKNOWN_VEHICLE),
         detail=pl.format("no vehicle is registered as {}", "vehicle_id"),
     )
     rows, refused = [], [by_landing, stranger]
     for part in passed.filter(is_known).iter_slices(DECODE_BATCH):
-        numbered = part.with_row_index("i")
         decoded = decode(part)
-        rows.append(decoded.rows.join(numbered.select("i", *_TRACE, *_CARRIED), on="i"))
-        refused.append(numbered.join(decoded.rejects, on="i"))
+        carried = part.select(*_TRACE, *_CARRIED)
+        if not decoded.rejects.is_empty():
+            carried = carried[decoded.rows["i"]]
+            numbered = part.with_row_index("i").drop("reject_reason", "reject_detail")
+            refused.append(numbered.join(decoded.rejects, on="i"))
+        rows.append(pl.concat([decoded.rows.drop("i"), carried], how="horizontal"))
     columns = [*KEY, "event_hour", *_TRACE, *_CARRIED, "reason", "detail"]
     empty = messages.clear().select(
         *TELEMETRY.polars_schema.to_frame().get_columns(),
@@ -139,8 +183,6 @@ def _decode_all(
 
 def _contested(present: pl.DataFrame, decoded: pl.DataFrame) -> pl.DataFrame:
     """Keys whose present row disagrees with a new message, or was in conflict before."""
-    if present.is_empty():
-        return present.select(KEY)
     again = decoded.join(present.select(KEY), on=KEY, how="semi")
     said = present.select(*KEY, "conflict", hash=canonical_hash(present))
     new = again.select(*KEY, new_hash=canonical_hash(again))
@@ -148,21 +190,30 @@ def _contested(present: pl.DataFrame, decoded: pl.DataFrame) -> pl.DataFrame:
     return new.join(said, on=KEY).filter(differs).select(KEY).unique().sort(KEY)
 
 
-def _conflict_rejects(verdicts: pl.DataFrame) -> pl.DataFrame:
-    return verdicts.filter(pl.col("verdict") == CONFLICTING).with_columns(
-        reason=pl.lit(CONFLICTING),
-        detail=pl.format(
-            "{} at {} was sent with other values too",
-            "vehicle_id",
-            pl.col("event_time").dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ"),
-        ),
+def _repeats_are_duplicates(
+    verdicts: pl.DataFrame, present: pl.DataFrame, contested: pl.DataFrame
+) -> pl.DataFrame:
+    """Verdicts of keys that nobody contests; a key that is there already is a duplicate."""
+    met = present.select(*KEY, met=pl.lit(True))
+    return (
+        verdicts.join(contested, on=KEY, how="anti")
+        .join(met, on=KEY, how="left")
+        .with_columns(
+            verdict=pl.when(pl.col("met").is_not_null())
+            .then(pl.lit(DUPLICATE))
+            .otherwise("verdict")
+        )
+        .drop("met")
     )
 
 
-def _weighted(verdicts: pl.DataFrame, weight: int) -> pl.DataFrame:
+def weighted(verdicts: pl.DataFrame, weight: int) -> pl.DataFrame:
+    """Verdicts in the form in which they are counted."""
     counted = ["offset_start", "offset_end", "append_time", "replay_of"]
-    names = ["vehicle_id", "event_time", *_TRACE, *counted]
+    return verdicts.select(
+        "event_hour", *KEY, *_TRACE, *counted, "verdict", weight=pl.lit(weight, dtype=pl.Int64)
+    )
     return verdicts.select(*names, "verdict", weight=pl.lit(weight, dtype=pl.Int64))
 
 
-__all__ = ["HourStep", "Resolved", "rebuild", "step"]
+__all__ = ["CONFLICTING", "Base", "HourStep", "step"]

@@ -25,17 +25,16 @@ _TOTALS = ["read", "accepted", "duplicate", "rejected", "pending", "late", "repl
 
 
 def outcomes_after(
-    before: pl.DataFrame, verdicts: pl.DataFrame, event_hour: str, late_after: timedelta
+    before: pl.DataFrame, verdicts: pl.DataFrame, late_after: timedelta
 ) -> pl.DataFrame:
-    """Rows of `telemetry_outcomes` of one hour after a step.
+    """Rows of `telemetry_outcomes` after a step.
 
     Args:
-        before: the hour's rows so far.
+        before: all rows so far of the hours of the step.
         verdicts: weighted verdicts of the step.
-        event_hour: key of the hour.
         late_after: age at arrival from which on a message is late.
     """
-    change = _tally(verdicts.with_columns(event_hour=pl.lit(event_hour)), RANGE, late_after)
+    change = _tally(verdicts, RANGE, late_after)
     revised = before.select(RANGE).join(change, on=RANGE, how="semi")
     summed = _sum([before.drop("revisions"), change], RANGE)
     return (
@@ -48,11 +47,13 @@ def outcomes_after(
     )
 
 
-def outcomes_rebuilt(
-    before: pl.DataFrame, verdicts: pl.DataFrame, event_hour: str, late_after: timedelta
-) -> pl.DataFrame:
-    """The same from all messages of the hour; `revisions` goes on from what was known."""
-    fresh = outcomes_after(before.clear(), verdicts, event_hour, late_after)
+def outcomes_rebuilt(before: pl.DataFrame, fresh: pl.DataFrame) -> pl.DataFrame:
+    """The outcomes made from all messages; `revisions` goes on from what was known.
+
+    Args:
+        before: rows before the rebuild.
+        fresh: rows from all messages, as `outcomes_after` counts them from nothing.
+    """
     known = before.select(*RANGE, *_TOTALS, "revisions")
     joined = fresh.join(known, on=RANGE, how="left", suffix="_known")
     changed = pl.any_horizontal(pl.col(c) != pl.col(f"{c}_known") for c in _TOTALS)
@@ -86,13 +87,11 @@ def pending_outcomes(landed: pl.DataFrame) -> pl.DataFrame:
 
 
 def vehicle_outcomes_after(
-    before: pl.DataFrame, verdicts: pl.DataFrame, event_hour: str, late_after: timedelta
+    before: pl.DataFrame, verdicts: pl.DataFrame, late_after: timedelta
 ) -> pl.DataFrame:
-    """Rows of `vehicle_outcomes` of one hour after a step; an empty `before` makes a rebuild."""
+    """Rows of `vehicle_outcomes` after a step; an empty `before` makes a rebuild."""
     by = ["event_hour", "vehicle_id"]
-    named = verdicts.with_columns(
-        event_hour=pl.lit(event_hour), vehicle_id=pl.col("vehicle_id").fill_null(NO_VEHICLE)
-    )
+    named = verdicts.with_columns(vehicle_id=pl.col("vehicle_id").fill_null(NO_VEHICLE))
     change = _tally(named, by, late_after)
     newest = pl.concat(
         [

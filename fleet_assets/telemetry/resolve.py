@@ -97,3 +97,16 @@ def _judge(messages: pl.DataFrame) -> pl.DataFrame:
         .otherwise(pl.lit(CONFLICTING))
     )
     return ranked.with_columns(verdict=verdict).select(*messages.columns, "verdict")
+
+
+def conflict_rejects(verdicts: pl.DataFrame, remark: str = "") -> pl.DataFrame:
+    """Messages that lost a conflict, with reason and detail."""
+    return verdicts.filter(pl.col("verdict") == CONFLICTING).with_columns(
+        reason=pl.lit(CONFLICTING),
+        detail=pl.format(
+            "{} at {} was sent with other values too{}",
+            "vehicle_id",
+            pl.col("event_time").dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ"),
+            pl.lit(remark),
+        ),
+    )

@@ -9,8 +9,9 @@ import pandera.polars as pa
 import polars as pl
 from pandera.errors import SchemaErrors
 
+from fleet_assets.contracts.table import UTC_MICROSECONDS
 from fleet_assets.contracts.tables import TABLE_BY_NAME, TELEMETRY
-from partitions.hours import hour_window
+from partitions.hours import hour_start
 
 _SHOWN = 5
 
@@ -78,9 +79,13 @@ def validate(table: str, rows: pl.DataFrame, event_hour: str | None) -> Verdict:
         elsewhere = rows.filter(pl.col("event_hour") != event_hour).height
         if elsewhere:
             failures.append(f"event_hour: {elsewhere} rows belong to another hour")
-    if table == TELEMETRY.name and event_hour is not None:
-        start, end = hour_window(event_hour)
-        outside = rows.filter(~pl.col("event_time").is_between(start, end, closed="left")).height
+    if table == TELEMETRY.name:
+        start = rows["event_hour"].replace_strict(
+            {hour: hour_start(hour) for hour in rows["event_hour"].unique()},
+            return_dtype=UTC_MICROSECONDS,
+        )
+        moment = rows["event_time"]
+        outside = int(((moment < start) | (moment >= start.dt.offset_by("1h"))).sum())
         if outside:
             failures.append(f"event_time: {outside} rows lie outside the hour")
     if "read" in rows.columns:

@@ -15,7 +15,7 @@ from fleet_assets.contracts.tables import (
     TELEMETRY_REJECTS,
     VEHICLE_OUTCOMES,
 )
-from fleet_assets.telemetry.hour import HourStep, rebuild, step
+from fleet_assets.telemetry.hour import Base, HourStep, step
 from fleet_assets.telemetry.outcomes import outcomes_after, vehicle_outcomes_after
 from fleet_assets.telemetry.resolve import CONFLICTING, KEY
 from fleet_assets.telemetry.validation import validate
@@ -56,8 +56,10 @@ class Hour:
             step(
                 new,
                 KNOWN,
-                lambda keys: self.telemetry.join(keys, on=KEY, how="semi"),
-                lambda keys: before.join(keys, on=KEY, how="semi"),
+                Base(
+                    lambda keys: self.telemetry.join(keys, on=KEY, how="semi"),
+                    lambda keys: before.join(keys, on=KEY, how="semi"),
+                ),
             )
         )
         self.messages = pl.concat([before, new])
@@ -69,8 +71,8 @@ class Hour:
         others = self.rejects.filter(pl.col("reason") != CONFLICTING)
         still = conflicts.join(change.contested, on=KEY, how="anti")
         self.rejects = pl.concat([others, still, change.rejects_added])
-        self.outcomes = outcomes_after(self.outcomes, change.verdicts, HOUR, LATE_AFTER)
-        self.vehicles = vehicle_outcomes_after(self.vehicles, change.verdicts, HOUR, LATE_AFTER)
+        self.outcomes = outcomes_after(self.outcomes, change.verdicts, LATE_AFTER)
+        self.vehicles = vehicle_outcomes_after(self.vehicles, change.verdicts, LATE_AFTER)
 
     def check(self) -> None:
         """Every message is accounted for, and all tables fulfil their contracts."""
@@ -110,7 +112,7 @@ def test_any_steps_in_any_order_end_in_the_rows_of_a_rebuild(
 ) -> None:
     whole = Hour()
     whole.messages = raw(placed(values))
-    whole.apply(rebuild(whole.messages, KNOWN))
+    whole.apply(step(whole.messages, KNOWN))
     whole.check()
 
     order = data.draw(st.permutations(values))
