@@ -68,7 +68,8 @@ def contest_of_rows(present: pl.DataFrame, lost: pl.DataFrame, mine: pl.DataFram
     rows = _as_messages(present, mine)
     losers = decode(lost.select("event_hour", *KEY, "value")).rows.drop("i")
     known = pl.concat(
-        [losers, lost.select(*ARRIVAL, "append_time", "key", "value", "replay_of")], how="horizontal"
+        [losers, lost.select(*ARRIVAL, "append_time", "key", "value", "replay_of")],
+        how="horizontal",
     )
     after = resolve(pl.concat([rows, known, mine], how="diagonal"))
     verdicts = after.verdicts

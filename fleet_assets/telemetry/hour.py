@@ -207,13 +207,17 @@ def _repeats_are_duplicates(
     )
 
 
+def _taken_back(readmitted: pl.DataFrame) -> pl.DataFrame:
+    """What readmitted messages were counted as before."""
+    return weighted(readmitted.with_columns(verdict=pl.lit(UNKNOWN_VEHICLE)), -1)
+
+
 def weighted(verdicts: pl.DataFrame, weight: int) -> pl.DataFrame:
     """Verdicts in the form in which they are counted."""
     counted = ["offset_start", "offset_end", "append_time", "replay_of"]
     return verdicts.select(
         "event_hour", *KEY, *_TRACE, *counted, "verdict", weight=pl.lit(weight, dtype=pl.Int64)
     )
-    return verdicts.select(*names, "verdict", weight=pl.lit(weight, dtype=pl.Int64))
 
 
 __all__ = ["CONFLICTING", "Base", "HourStep", "step"]

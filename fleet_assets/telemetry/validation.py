@@ -11,7 +11,6 @@ from pandera.errors import SchemaErrors
 
 from fleet_assets.contracts.table import UTC_MICROSECONDS
 from fleet_assets.contracts.tables import TABLE_BY_NAME, TELEMETRY
-from partitions.hours import hour_start
 
 _SHOWN = 5
 
@@ -80,8 +79,11 @@ def validate(table: str, rows: pl.DataFrame, event_hour: str | None) -> Verdict:
         if elsewhere:
             failures.append(f"event_hour: {elsewhere} rows belong to another hour")
     if table == TELEMETRY.name:
+        hours = rows["event_hour"].unique().drop_nulls()
         start = rows["event_hour"].replace_strict(
-            {hour: hour_start(hour) for hour in rows["event_hour"].unique()},
+            hours,
+            (hours + ":00").str.to_datetime(time_unit="us", time_zone="UTC", strict=False),
+            default=None,
             return_dtype=UTC_MICROSECONDS,
         )
         moment = rows["event_time"]
