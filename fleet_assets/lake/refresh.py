@@ -21,8 +21,8 @@ from fleet_assets.lake.messages import Span, newest_raw_versions, step_end
 from fleet_assets.lake.present import readmissions
 from fleet_assets.lake.rebuild import rebuild_hour
 from fleet_assets.lake.repair import redo
-from fleet_assets.lake.store import CommitConflictError, Lake, TableSnapshot, retrying
-from fleet_assets.telemetry.validation import InvalidHourError, Verdict
+from fleet_assets.lake.store import Lake, TableSnapshot, retrying
+from fleet_assets.telemetry.validation import Verdict
 
 STEP_MESSAGES: Final = 1_000_000
 """Most messages that one step takes in; a landing is never divided."""
@@ -113,7 +113,7 @@ def refresh_together(
         tables = HourTables.open(lake)
         try:
             made = take_in(tables, spans, known_vehicles, late_after)
-        except (CommitConflictError, InvalidHourError):
+        except Exception:  # whatever it is, the hour that is to blame will tell it when alone
             continue
         done |= {hour: _refreshed(hour, span.upto, made) for hour, span in spans.items()}
     return done
