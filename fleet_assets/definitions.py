@@ -23,6 +23,7 @@ from fleet_assets.assets.checks import (
     offsets_check,
 )
 from fleet_assets.assets.common import hours
+from fleet_assets.assets.dlq import build_dlq, dlq_published_spec
 from fleet_assets.assets.ingest import ingest_assets, landing_job
 from fleet_assets.assets.marts import build_marts
 from fleet_assets.assets.platform import Platform
@@ -31,6 +32,7 @@ from fleet_assets.assets.upkeep import upkeep_job, upkeep_schedule
 from fleet_assets.assets.vehicle_hours import build_vehicle_hours
 from fleet_assets.assets.warehouse import build_warehouse_load
 from fleet_assets.warehouse.dbt_project import prepare_manifest
+from sensors.dlq import build_dlq_sensor
 from sensors.freshness import build_freshness_sensor
 from sensors.landing import build_landing_sensor
 from sensors.refresh import REFRESH_JOB, build_refresh_sensor
@@ -50,18 +52,25 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
         build_warehouse_load(partitions_def),
         build_marts(prepare_manifest(platform.settings.home)),
     ]
+    dlq = build_dlq()
     conservation = build_conservation(partitions_def)
     refresh_job = define_asset_job(
         REFRESH_JOB,
         selection=(
-            AssetSelection.assets(*assets)
-            | AssetSelection.checks_for_assets(*assets)
+            AssetSelection.assets(*assets, dlq)
+            | AssetSelection.checks_for_assets(*assets, dlq)
             | AssetSelection.checks(conservation)
         )
         - AssetSelection.checks(freshness_check),  # its sensor evaluates it without a run
         partitions_def=partitions_def,
         executor_def=in_process_executor,
         description="From raw_telemetry to the marts, for the hours of the run.",
+    )
+    publish_job = define_asset_job(
+        "dead_letters",
+        selection=AssetSelection.assets(dlq) | AssetSelection.checks_for_assets(dlq),
+        executor_def=in_process_executor,
+        description="Sends rejects to the dead-letter topic that no refresh has sent.",
     )
     verify_job = define_asset_job(
         "verify",
@@ -70,7 +79,12 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
         description="Checks over the whole lake.",
     )
     return Definitions(
-        assets=[*ingest_assets(partitions_def), *assets],
+        assets=[
+            *ingest_assets(partitions_def),
+            *assets,
+            dlq,
+            dlq_published_spec(partitions_def),
+        ],
         asset_checks=[
             conservation,
             build_raw_contract(partitions_def),
@@ -78,7 +92,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
             offsets_check,
             freshness_check,
         ],
-        jobs=[landing_job, refresh_job, verify_job, upkeep_job],
+        jobs=[landing_job, refresh_job, publish_job, verify_job, upkeep_job],
         schedules=[
             ScheduleDefinition(
                 job=verify_job,
@@ -90,6 +104,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
         sensors=[
             build_landing_sensor(platform),
             build_refresh_sensor(platform, refresh_job),
+            build_dlq_sensor(platform, publish_job),
             build_freshness_sensor(platform),
         ],
         resources={"platform": platform, **(resource_overrides or {})},

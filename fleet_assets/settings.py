@@ -62,6 +62,7 @@ class Settings(BaseSettings):
         description="How long Dagster keeps the log lines of runs that went well.",
     )
     topic: str = Field("vehicle-telemetry", description="Kafka topic of the telemetry.")
+    dlq_topic: str = Field("telemetry-dlq", description="Kafka topic that rejects are sent to.")
     topic_partitions: int = Field(6, gt=0, description="Partitions of the topic when it is made.")
 
     kafka_port: int = Field(19092, description="Port of the embedded Kafka.")

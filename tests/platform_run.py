@@ -163,6 +163,7 @@ def platform_run(
         "FLEET_POSTGRES_URL": fresh_warehouse(services, name.replace("-", "_")),
         "FLEET_LAKE_URL": str(lake),
         "FLEET_TOPIC": name,
+        "FLEET_DLQ_TOPIC": f"{name}-dlq",
         "FLEET_TOPIC_PARTITIONS": "3",
         **{f"FLEET_{key.upper()}": value for key, value in settings.items()},
     }

@@ -187,6 +187,23 @@ TELEMETRY_REJECTS = Table(
     key=("kafka_topic_id", "kafka_partition", "kafka_offset"),
 )
 
+DLQ_PUBLISHED = Table(
+    "dlq_published",
+    "accounting",
+    "one reject that the dead-letter topic was sent, once per reason",
+    "What telemetry-dlq holds: a reject that is missing here is still to be sent. A reject whose"
+    " reason changes is sent again; one that was accepted later is not taken back.",
+    (
+        EVENT_HOUR,
+        *COORDINATES[1:],
+        Column("reason", TEXT, "Code of the reason.", allowed=REASONS),
+        Column("dlq_partition", pl.Int32(), "Partition of telemetry-dlq.", minimum=0),
+        Column("dlq_offset", INT, "Offset in telemetry-dlq.", minimum=0),
+        Column("published_at", UTC_MICROSECONDS, "When it was sent."),
+    ),
+    key=("kafka_topic_id", "kafka_partition", "kafka_offset", "reason"),
+)
+
 TELEMETRY_OUTCOMES = Table(
     "telemetry_outcomes",
     "accounting",
@@ -277,6 +294,7 @@ TABLES: tuple[Table, ...] = (
     LANDINGS,
     TELEMETRY,
     TELEMETRY_REJECTS,
+    DLQ_PUBLISHED,
     TELEMETRY_OUTCOMES,
     VEHICLE_OUTCOMES,
     VEHICLE_HOURS,

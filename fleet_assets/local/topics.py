@@ -8,7 +8,6 @@ from typing import Any
 from fleet_assets.errors import FleetError
 from fleet_assets.settings import Settings
 
-DLQ_TOPIC = "telemetry-dlq"
 ANOMALIES_TOPIC = "anomalies"
 
 _MIB = 1024**2
@@ -43,7 +42,7 @@ def create_missing_topics(settings: Settings, bootstrap_servers: str) -> list[st
     admin = admin_client(bootstrap_servers, settings.kafka_client_options())
     wanted = {
         settings.topic: (settings.topic_partitions, 2 * _MIB),
-        DLQ_TOPIC: (1, 3 * _MIB),
+        settings.dlq_topic: (1, 3 * _MIB),
         ANOMALIES_TOPIC: (settings.topic_partitions, 2 * _MIB),
     }
     made = []

@@ -15,6 +15,7 @@ OURS = ("fleet_assets", "partitions", "sensors")
 CONTRACTS, TIME = "fleet_assets.contracts", "partitions"
 DOMAIN = "fleet_assets.telemetry"
 ADAPTERS = ("fleet_assets.kafka", "fleet_assets.lake", "fleet_assets.warehouse")
+REJECTS = "fleet_assets.rejects"
 FLOW, ASSETS, SENSORS = "fleet_assets.flow", "fleet_assets.assets", "sensors"
 BASICS = ("fleet_assets.errors", "fleet_assets.fault_points")
 SETTINGS = "fleet_assets.settings"
@@ -29,8 +30,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     DOMAIN: FOUNDATION,
     **dict.fromkeys(ADAPTERS, (*FOUNDATION, DOMAIN, *ADAPTERS)),
     FLOW: (*FOUNDATION, SETTINGS, DOMAIN, *ADAPTERS),
-    ASSETS: (*FOUNDATION, SETTINGS, DOMAIN, *ADAPTERS, FLOW),
-    SENSORS: (*FOUNDATION, SETTINGS, DOMAIN, *ADAPTERS, FLOW, ASSETS),
+    REJECTS: (*FOUNDATION, DOMAIN, *ADAPTERS),
+    ASSETS: (*FOUNDATION, SETTINGS, DOMAIN, *ADAPTERS, REJECTS, FLOW),
+    SENSORS: (*FOUNDATION, SETTINGS, DOMAIN, *ADAPTERS, REJECTS, FLOW, ASSETS),
     "fleet_assets.definitions": (*FOUNDATION, SETTINGS, *ADAPTERS, FLOW, ASSETS, SENSORS),
 }
 MAY_USE_DAGSTER = (
