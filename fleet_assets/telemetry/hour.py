@@ -66,7 +66,7 @@ class HourStep:
     """What a set of new messages changes.
 
     Attributes:
-        telemetry_added: rows to add, in order of hour and key.
+        telemetry_added: rows to add, in order of arrival (upkeep sorts the files of closed hours).
         contested: keys (vehicle_id, event_time) whose present row, and whose rejects as
             conflicting duplicates, must be removed first.
         rejects_added: rows of `telemetry_rejects` to add.
@@ -141,7 +141,7 @@ def _change(
     counted: list[pl.DataFrame],
 ) -> HourStep:
     return HourStep(
-        telemetry_added=added.select(TELEMETRY.names).sort("event_hour", *KEY),
+        telemetry_added=added.select(TELEMETRY.names),
         contested=contested,
         rejects_added=pl.concat([frame.select(TELEMETRY_REJECTS.names) for frame in rejects]),
         verdicts=pl.concat(counted),
