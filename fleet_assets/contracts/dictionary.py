@@ -136,6 +136,8 @@ def type_name(dtype: pl.DataType) -> str:
             return f"decimal({dtype.precision}, {dtype.scale})"
         case pl.List():
             return f"list of {type_name(pl.Series(dtype=dtype.inner).dtype)}"
+        case pl.Struct():
+            return "struct of " + ", ".join(field.name for field in dtype.fields)
         case pl.Datetime():
             return "timestamp, UTC, µs"
     names = {

@@ -250,8 +250,10 @@ VEHICLE_HOURS = Table(
     "vehicle_hours",
     "gold",
     "one vehicle in one hour",
-    "What each vehicle did in an hour. A sample holds until the next one, at most for the "
-    "vehicle's largest plausible gap (3 usual intervals, 5 to 60 s).",
+    "What each vehicle did in an hour. A sample holds until the next one if that comes within the "
+    "vehicle's largest plausible gap (3 usual intervals, 5 to 60 s), else for one usual interval: "
+    "the lower median of the gaps of the hour, in 0.1 s, at most 60 s. Times count in whole "
+    "milliseconds.",
     (
         EVENT_HOUR,
         Column("hour_start", UTC_MICROSECONDS, "First moment of the hour."),
@@ -265,7 +267,7 @@ VEHICLE_HOURS = Table(
         _real("engine_seconds", "s", "Time with the engine known to run (rpm > 0)."),
         _real("idle_seconds", "s", "Time with the engine running at under 1 mph."),
         _real("moving_seconds", "s", "Time at 1 mph or more."),
-        _real("fuel_used_percent", "%", "Fall of the fuel level, median of the first five minutes less that of the last; null after a refuel."),
+        _real("fuel_used_percent", "%", "Fall of the fuel level: the median of the hour's first five-minute block with readings less that of the last; null if the readings span less than ten minutes, and after a refuel."),
         _real("fuel_used_gallons", "gal", "The same, where the tank's size is known."),
         _real("speed_avg_mph", "mph", "Mean speed, weighted by time."),
         _real("speed_max_mph", "mph", "Highest speed."),
@@ -289,6 +291,73 @@ VEHICLE_HOURS = Table(
     key=("event_hour", "vehicle_id"),
 )  # fmt: skip
 
+def _steps(name: str, dtype: pl.DataType, unit: str | None, description: str) -> Column:
+    return Column(name, dtype, description, unit, nullable=True)
+
+
+def _moment(name: str, description: str) -> Column:
+    return Column(name, UTC_MICROSECONDS, description, nullable=True)
+
+
+_GAP_SUMS = (
+    "samples", "ms", "speed_samples", "speed_ms", "speed_sum", "speed_sum_ms", "speed_squares",
+    "speed_squares_ms", "running", "running_ms", "rpm_sum", "rpm_sum_ms", "rpm_squares",
+    "rpm_squares_ms", "idle", "idle_ms", "moving", "moving_ms",
+)  # fmt: skip
+INT32 = pl.Int32()
+
+VEHICLE_HOUR_STATES = Table(
+    "vehicle_hour_states",
+    "accounting",
+    "one vehicle in one hour",
+    "What vehicle_hours is made from: exact sums of whole numbers, to which new rows of telemetry "
+    "are added without reading the old ones. Values of conflicting rows are unknown.",
+    (
+        EVENT_HOUR,
+        VEHICLE_ID,
+        Column("messages", INT, "Rows of telemetry.", "messages", minimum=1),
+        Column("conflicts", INT, "Rows whose messages disagree.", "messages", minimum=0),
+        Column("invalid_values", INT, "Rows in which a value was refused.", "messages", minimum=0),
+        Column("speed_and_rpm", INT, "Rows with both a speed and an engine speed.", "messages", minimum=0),
+        *(
+            Column(f"missing_{name}", INT, f"Rows without a usable {name}.", "messages", minimum=0)
+            for name in MISSING_SHARES
+        ),
+        Column("first_event_time", UTC_MICROSECONDS, "First event."),
+        Column("last_event_time", UTC_MICROSECONDS, "Last event."),
+        _moment("fuel_first_time", "First reading of the fuel level."),
+        _moment("fuel_last_time", "Last reading of the fuel level."),
+        _steps("speed_max", INT32, "0.01 mph", "Highest speed."),
+        _steps("rpm_max", INT32, "0.01 rpm", "Highest engine speed."),
+        _steps("coolant_max", INT32, "0.01 °C", "Highest coolant temperature."),
+        _moment("position_first_time", "Time of the first known position."),
+        _steps("first_lat", INT32, "10⁻⁶ degrees", "Its latitude."),
+        _steps("first_lon", INT32, "10⁻⁶ degrees", "Its longitude."),
+        _moment("position_last_time", "Time of the last known position."),
+        _steps("last_lat", INT32, "10⁻⁶ degrees", "Its latitude."),
+        _steps("last_lon", INT32, "10⁻⁶ degrees", "Its longitude."),
+        _moment("odometer_first_time", "Time of the first odometer reading."),
+        _steps("odometer_first", INT32, "0.01 mi", "That reading."),
+        _moment("odometer_last_time", "Time of the last odometer reading."),
+        _steps("odometer_last", INT32, "0.01 mi", "That reading."),
+        Column(
+            "gaps",
+            pl.List(pl.Struct({"gap": pl.Int16(), **dict.fromkeys(_GAP_SUMS, INT)})),
+            "Sums over the samples by the gap that follows them, in 0.1 s: 601 is any longer one, "
+            "−1 the last sample's. Per sample and weighted with the gap (…_ms); running: engine "
+            "speed above 0, counted from 8192 rpm; idle: running at under 1 mph; moving: at 1 mph or "
+            "more. Steps of 0.01 mph and 0.01 rpm.",
+        ),
+        Column(
+            "fuel",
+            pl.List(pl.Struct({"block": INT32, "level": INT32, "readings": INT})),
+            "How often each fuel level (0.01 %) was read in the first and in the last five minutes "
+            "of the hour, counted from its start, in which it was.",
+        ),
+    ),
+    key=("event_hour", "vehicle_id"),
+)  # fmt: skip
+
 TABLES: tuple[Table, ...] = (
     RAW_TELEMETRY,
     LANDINGS,
@@ -297,6 +366,7 @@ TABLES: tuple[Table, ...] = (
     DLQ_PUBLISHED,
     TELEMETRY_OUTCOMES,
     VEHICLE_OUTCOMES,
+    VEHICLE_HOUR_STATES,
     VEHICLE_HOURS,
 )
 TABLE_BY_NAME = {table.name: table for table in TABLES}

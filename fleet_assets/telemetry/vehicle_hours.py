@@ -6,151 +6,164 @@ for one usual interval; so an hour of 1 Hz samples counts 3,600 s and silence co
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import polars as pl
 
-from fleet_assets.contracts.signals import SIGNALS
 from fleet_assets.contracts.tables import MISSING_SHARES, VEHICLE_HOURS
+from fleet_assets.telemetry.hour_states import FUEL_BLOCK_MS, GAP_MS, LAST, RPM_ORIGIN, exploded
+from fleet_assets.telemetry.samples import STEPS
 from partitions.hours import hour_window
 
-IDLE_BELOW_MPH: Final = 1.0
-"""A vehicle slower than this stands (RULES, R15)."""
-
-NEEDED: Final = [
-    "vehicle_id", "event_time", "conflict", "invalid_values", "engine_rpm", "speed",
-    "throttle_position", "coolant_temp", "fuel_level", "gps_lat", "gps_lon", "accel_x", "odometer",
-]  # fmt: skip
-"""Columns of `telemetry` that the computation reads."""
-
-_FUEL_WINDOW: Final = pl.duration(minutes=5)
+_USUAL_IF_ALONE: Final = 10  # a vehicle's only sample stands for a second; in GAP_MS, as below
+_LONGEST_USUAL: Final = 600
+_ALWAYS_HELD: Final = 50
+_USUAL_TO_LONGEST: Final = 3
+_MS_PER_HOUR: Final = 3_600_000
 _REFUEL_PERCENT: Final = 2.0
-_SIGNAL_OF_SHARE: Final = {"gps": "gps_lat", "accelerometer": "accel_x"}
+_FUEL_SPAN: Final = pl.duration(milliseconds=2 * FUEL_BLOCK_MS)
+
+# columns of `_held` by what they weigh: once per sample, and per millisecond of the gap
+_WEIGHED: Final[Mapping[str, tuple[str, str]]] = {
+    "seen": ("samples", "ms"),
+    "speed_known": ("speed_samples", "speed_ms"),
+    "speed": ("speed_sum", "speed_sum_ms"),
+    "speed_squares": ("speed_squares", "speed_squares_ms"),
+    "running": ("running", "running_ms"),
+    "rpm": ("rpm_sum", "rpm_sum_ms"),
+    "rpm_squares": ("rpm_squares", "rpm_squares_ms"),
+    "idle": ("idle", "idle_ms"),
+    "moving": ("moving", "moving_ms"),
+}
 
 
-def vehicle_hours(telemetry: pl.DataFrame, tanks: pl.DataFrame, event_hour: str) -> pl.DataFrame:
+def vehicle_hours(states: pl.DataFrame, tanks: pl.DataFrame, event_hour: str) -> pl.DataFrame:
     """Computes rows of `vehicle_hours`.
 
     Args:
-        telemetry: all rows of `telemetry` of the hour, at least the columns NEEDED.
-        tanks: columns `vehicle_id`, `tank_gallons` (null: unknown).
+        states: rows of `vehicle_hour_states` of the hour.
+        tanks: columns `vehicle_id`, `tank_gallons` (null: unknown), as of the hour's start.
         event_hour: key of the hour.
 
     Returns:
         One row per vehicle.
     """
-    start, end = hour_window(event_hour)
-    held = _with_hold(_as_floats(telemetry), end)
-    rpm, speed, hold = pl.col("engine_rpm"), pl.col("speed"), pl.col("hold")
-    running = rpm > 0
-    rows = held.group_by("vehicle_id").agg(
-        messages=pl.len(),
-        conflicts=pl.col("conflict").sum(),
-        first_event_time=pl.col("event_time").min(),
-        last_event_time=pl.col("event_time").max(),
-        seconds_seen=hold.sum(),
-        distance_miles=_if_known(speed, (speed * hold).sum() / 3600),
-        engine_seconds=_if_known(rpm, hold.filter(running).sum()),
-        idle_seconds=_if_known(rpm + speed, hold.filter(running & (speed < IDLE_BELOW_MPH)).sum()),
-        moving_seconds=_if_known(speed, hold.filter(speed >= IDLE_BELOW_MPH).sum()),
-        fuel_used_percent=_fuel_used(),
-        speed_avg_mph=_mean(speed, hold),
-        speed_max_mph=speed.max(),
-        speed_std_mph=_deviation(speed, hold),
-        rpm_avg=_mean(rpm.filter(running), hold.filter(running)),
-        rpm_max=rpm.max(),
-        rpm_std=_deviation(rpm.filter(running), hold.filter(running)),
-        coolant_max_c=pl.col("coolant_temp").max(),
-        first_lat=_first("gps_lat"),
-        first_lon=_first("gps_lon"),
-        last_lat=_last("gps_lat"),
-        last_lon=_last("gps_lon"),
-        odometer_first_mi=pl.col("odometer").drop_nulls().first(),
-        odometer_last_mi=pl.col("odometer").drop_nulls().last(),
-        invalid_values=pl.col("invalid_values").is_not_null().sum(),
-        **{
-            f"missing_{name}": pl.col(_SIGNAL_OF_SHARE.get(name, name)).is_null().mean()
-            for name in MISSING_SHARES
-        },
+    start, _ = hour_window(event_hour)
+    known = states.join(_held(states, event_hour), on="vehicle_id", how="left").join(
+        _fuel_used(states), on="vehicle_id", how="left"
     )
+    messages, rpm_step, speed_step = pl.col("messages"), STEPS["engine_rpm"], STEPS["speed"]
+    has_speed = pl.col("missing_speed") < messages
+    has_rpm = pl.col("missing_engine_rpm") < messages
     return (
-        rows.join(tanks.select("vehicle_id", "tank_gallons"), on="vehicle_id", how="left")
+        known.join(tanks.select("vehicle_id", "tank_gallons"), on="vehicle_id", how="left")
         .with_columns(
             event_hour=pl.lit(event_hour),
             hour_start=pl.lit(start),
+            seconds_seen=pl.col("seen") / 1000,
+            distance_miles=pl.when(has_speed).then(pl.col("speed") / (speed_step * _MS_PER_HOUR)),
+            engine_seconds=pl.when(has_rpm).then(pl.col("running") / 1000),
+            idle_seconds=pl.when(pl.col("speed_and_rpm") > 0).then(pl.col("idle") / 1000),
+            moving_seconds=pl.when(has_speed).then(pl.col("moving") / 1000),
             fuel_used_gallons=pl.col("fuel_used_percent") / 100 * pl.col("tank_gallons"),
+            speed_avg_mph=_mean("speed", "speed_known") / speed_step,
+            speed_max_mph=pl.col("speed_max") / speed_step,
+            speed_std_mph=_deviation("speed", "speed_squares", "speed_known") / speed_step,
+            rpm_avg=(_mean("rpm", "running") + RPM_ORIGIN) / rpm_step,
+            rpm_max=pl.col("rpm_max") / rpm_step,
+            rpm_std=_deviation("rpm", "rpm_squares", "running") / rpm_step,
+            coolant_max_c=pl.col("coolant_max") / STEPS["coolant_temp"],
+            **{
+                name: pl.col(name) / STEPS[f"gps_{name[-3:]}"]
+                for name in ("first_lat", "first_lon", "last_lat", "last_lon")
+            },
+            odometer_first_mi=pl.col("odometer_first") / STEPS["odometer"],
+            odometer_last_mi=pl.col("odometer_last") / STEPS["odometer"],
+            **{f"missing_{name}": pl.col(f"missing_{name}") / messages for name in MISSING_SHARES},
         )
         .select(VEHICLE_HOURS.names)
-        .cast(VEHICLE_HOURS.polars_schema)
+        .cast(dict(VEHICLE_HOURS.polars_schema))
         .sort("vehicle_id")
     )
 
 
-def _as_floats(telemetry: pl.DataFrame) -> pl.DataFrame:
-    """Numbers as floats, sorted; values of rows in conflict are unknown."""
-    return (
-        telemetry.select(NEEDED)
-        .sort("vehicle_id", "event_time")
-        .with_columns(
-            pl.when(~pl.col("conflict")).then(pl.col(s.name).cast(pl.Float64)).alias(s.name)
-            for s in SIGNALS
-            if s.kind == "number" and s.name in NEEDED
-        )
+def _held(states: pl.DataFrame, event_hour: str) -> pl.DataFrame:
+    """Sums per vehicle over the time in ms that each sample stands for."""
+    _, end = hour_window(event_hour)
+    left = int(end.timestamp() * 1000) - pl.col("last_event_time").dt.timestamp("ms")
+    gaps = (
+        exploded(states, "gaps")
+        .join(_usual(states), on="vehicle_id", how="left")
+        .join(states.select("vehicle_id", left=left), on="vehicle_id")
+        .with_columns(pl.col("usual").fill_null(_USUAL_IF_ALONE))
+    )
+    longest = (pl.col("usual") * _USUAL_TO_LONGEST).clip(_ALWAYS_HELD, _LONGEST_USUAL)
+    is_last = pl.col("gap") == LAST
+    held = ~is_last & (pl.col("gap") <= longest)
+    usual = pl.col("usual").cast(pl.Int64) * GAP_MS
+    stands = pl.when(is_last).then(pl.min_horizontal(usual, "left")).otherwise(usual)
+    return gaps.group_by("vehicle_id").agg(
+        **{
+            name: pl.when(held).then(by_ms).otherwise(pl.col(once) * stands).sum()
+            for name, (once, by_ms) in _WEIGHED.items()
+        }
     )
 
 
-def _with_hold(rows: pl.DataFrame, hour_end: object) -> pl.DataFrame:
-    """Adds `hold`: seconds that each sample stands for, never past the hour's end."""
-    gap = (pl.col("event_time").shift(-1) - pl.col("event_time")).dt.total_microseconds() / 1e6
+def _usual(states: pl.DataFrame) -> pl.DataFrame:
+    """The lower median of each vehicle's gaps, as far as it has any."""
+    so_far = pl.col("samples").cum_sum().over("vehicle_id")
+    half = (pl.col("samples").sum().over("vehicle_id") + 1) // 2
     return (
-        rows.with_columns(gap=gap.over("vehicle_id"))
-        .with_columns(usual=pl.col("gap").median().over("vehicle_id").fill_null(1.0).clip(0, 60))
-        .with_columns(
-            longest=(pl.col("usual") * 3).clip(5, 60),
-            left=(pl.lit(hour_end) - pl.col("event_time")).dt.total_microseconds() / 1e6,
-        )
-        .with_columns(
-            hold=pl.when(pl.col("gap") <= pl.col("longest"))
-            .then("gap")
-            .otherwise(pl.min_horizontal("usual", "left"))
-        )
+        exploded(states, "gaps")
+        .filter(pl.col("gap") != LAST)
+        .filter(so_far >= half)
+        .group_by("vehicle_id")
+        .agg(usual=pl.col("gap").min().clip(upper_bound=_LONGEST_USUAL))
     )
 
 
-def _if_known(what: pl.Expr, value: pl.Expr) -> pl.Expr:
-    return pl.when(what.is_not_null().any()).then(value)
+def _mean(total: str, weight: str) -> pl.Expr:
+    return pl.when(pl.col(weight) > 0).then(pl.col(total) / pl.col(weight))
 
 
-def _mean(value: pl.Expr, weight: pl.Expr) -> pl.Expr:
-    total = weight.filter(value.is_not_null()).sum()
-    return pl.when(total > 0).then((value * weight).sum() / total)
+def _deviation(total: str, squares: str, weight: str) -> pl.Expr:
+    """In whole numbers about the whole mean first: a constant value deviates by exactly 0."""
+    known = pl.when(pl.col(weight) > 0)
+    whole = known.then(pl.col(total) // pl.col(weight))
+    about = pl.col(total) - whole * pl.col(weight)
+    square = pl.col(squares) - 2 * whole * pl.col(total) + whole * whole * pl.col(weight)
+    mean, mean_square = about / pl.col(weight), square / pl.col(weight)
+    return known.then((mean_square - mean**2).clip(lower_bound=0).sqrt())
 
 
-def _deviation(value: pl.Expr, weight: pl.Expr) -> pl.Expr:
-    total = weight.filter(value.is_not_null()).sum()
-    mean = (value * weight).sum() / total
-    variance = (weight * (value - mean) ** 2).sum() / total
-    return pl.when(total > 0).then(variance.clip(0).sqrt())
-
-
-def _fuel_used() -> pl.Expr:
+def _fuel_used(states: pl.DataFrame) -> pl.DataFrame:
     """Percent of the tank; null below ten minutes of readings and after a refuel."""
-    known = pl.col("fuel_level").is_not_null()
-    time, level = pl.col("event_time").filter(known), pl.col("fuel_level").filter(known)
-    first = level.filter(time < time.min() + _FUEL_WINDOW).median()
-    last = level.filter(time > time.max() - _FUEL_WINDOW).median()
-    used = first - last
-    long_enough = (time.max() - time.min()) >= _FUEL_WINDOW * 2
-    return pl.when(long_enough & (used > -_REFUEL_PERCENT)).then(used.clip(0))
-
-
-def _first(name: str) -> pl.Expr:
-    return pl.col(name).filter(_has_position()).first()
-
-
-def _last(name: str) -> pl.Expr:
-    return pl.col(name).filter(_has_position()).last()
-
-
-def _has_position() -> pl.Expr:
-    return pl.col("gps_lat").is_not_null() & pl.col("gps_lon").is_not_null()
+    by_block = ["vehicle_id", "block"]
+    so_far = pl.col("readings").cum_sum().over(by_block)
+    total = pl.col("readings").sum().over(by_block)
+    level = pl.col("level")
+    medians = (
+        exploded(states, "fuel")
+        .with_columns(
+            low=level.filter(so_far >= (total + 1) // 2).min().over(by_block),
+            high=level.filter(so_far >= total // 2 + 1).min().over(by_block),
+        )
+        .group_by(by_block)
+        .agg(median=(pl.col("low").first() + pl.col("high").first()) / 2)
+        .sort(by_block)
+    )
+    used = (pl.col("median").first() - pl.col("median").last()) / STEPS["fuel_level"]
+    span = pl.col("fuel_last_time") - pl.col("fuel_first_time")
+    return (
+        medians.group_by("vehicle_id")
+        .agg(used=used)
+        .join(states.select("vehicle_id", long_enough=span >= _FUEL_SPAN), on="vehicle_id")
+        .select(
+            "vehicle_id",
+            fuel_used_percent=pl.when(
+                pl.col("long_enough") & (pl.col("used") > -_REFUEL_PERCENT)
+            ).then(pl.col("used").clip(lower_bound=0)),
+        )
+    )

@@ -13,7 +13,9 @@ from telemetry_data import HOUR
 from fleet_assets.contracts.signals import SIGNALS
 from fleet_assets.contracts.tables import TELEMETRY
 from fleet_assets.telemetry.validation import validate
-from fleet_assets.telemetry.vehicle_hours import NEEDED, vehicle_hours
+from fleet_assets.telemetry.hour_states import hour_states
+from fleet_assets.telemetry.samples import NEEDED, samples
+from fleet_assets.telemetry.vehicle_hours import vehicle_hours
 
 T0 = datetime(2026, 2, 1, 5, tzinfo=UTC)
 TANKS = pl.DataFrame({"vehicle_id": ["v1"], "tank_gallons": [20.0]})
@@ -39,8 +41,12 @@ def rows(samples: Iterable[tuple[float, dict[str, Any]]]) -> pl.DataFrame:
     )  # fmt: skip
 
 
-def hour(samples: Iterable[tuple[float, dict[str, Any]]], tanks: pl.DataFrame = TANKS) -> Any:
-    found = vehicle_hours(rows(samples), tanks, HOUR)
+def whole_hour(telemetry: pl.DataFrame, tanks: pl.DataFrame = TANKS) -> pl.DataFrame:
+    return vehicle_hours(hour_states(samples(telemetry.lazy()).collect(), HOUR), tanks, HOUR)
+
+
+def hour(given: Iterable[tuple[float, dict[str, Any]]], tanks: pl.DataFrame = TANKS) -> Any:
+    found = whole_hour(rows(given), tanks)
     assert validate("vehicle_hours", found, HOUR).failures == ()
     return found.row(0, named=True)
 
@@ -159,10 +165,10 @@ def test_the_order_of_rows_does_not_matter_and_vehicles_do_not_mix() -> None:
     kinds = [DRIVING] * 30 + [IDLING] * 30
     one = rows(enumerate(kinds))
     other = one.with_columns(vehicle_id=pl.lit("v2"), speed=pl.col("speed") * 0)
-    together = vehicle_hours(pl.concat([other, one]).reverse(), TANKS, HOUR)
+    together = whole_hour(pl.concat([other, one]).reverse())
     assert together["vehicle_id"].to_list() == ["v1", "v2"]
-    assert together.head(1).equals(vehicle_hours(one, TANKS, HOUR))
+    assert together.head(1).equals(whole_hour(one))
 
 
 def test_an_empty_hour_has_no_rows() -> None:
-    assert vehicle_hours(rows([(0, DRIVING)]).clear(), TANKS, HOUR).is_empty()
+    assert whole_hour(rows([(0, DRIVING)]).clear()).is_empty()
