@@ -1,4 +1,4 @@
-"""An hour of a large fleet's telemetry, made batch by batch as the refresh would have written it."""
+"""An hour of a large fleet's telemetry, batch by batch as the refresh would have written it."""
 
 from __future__ import annotations
 

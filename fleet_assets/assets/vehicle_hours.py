@@ -1,4 +1,4 @@
-"""`vehicle_hours` in the lake."""
+"""`vehicle_hours` in the lake, and the states that it is made from."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ from dagster import (
     multi_asset,
 )
 
-from fleet_assets.assets.common import LAKE, lake_spec, markdown_table
+from fleet_assets.assets.common import LAKE, QUALITY, lake_spec, markdown_table
 from fleet_assets.assets.platform import Platform
 from fleet_assets.assets.stages import (
     CONTRACT_CHECK,
@@ -27,9 +27,11 @@ from fleet_assets.assets.stages import (
 )
 from fleet_assets.lake.vehicle_hours import VehicleHoursRefreshed, refresh_vehicle_hours
 from fleet_assets.telemetry.validation import Verdict
-from fleet_assets.warehouse.vehicles import known_vehicles
+from fleet_assets.warehouse.vehicles import tanks_at
+from partitions.hours import hour_start
 
-_NAME = "vehicle_hours"
+_STATES, _HOURS = "vehicle_hour_states", "vehicle_hours"
+_UPSTREAM = {_STATES: "telemetry", _HOURS: _STATES}
 
 
 def build_vehicle_hours(partitions_def: HourlyPartitionsDefinition) -> AssetsDefinition:
@@ -38,15 +40,23 @@ def build_vehicle_hours(partitions_def: HourlyPartitionsDefinition) -> AssetsDef
     @multi_asset(
         name="refresh_vehicle_hours",
         specs=[
-            lake_spec(_NAME, LAKE, ["telemetry"], partitions_def=partitions_def, skippable=True)
+            lake_spec(
+                name,
+                LAKE if name == _HOURS else QUALITY,
+                [upstream],
+                partitions_def=partitions_def,
+                skippable=True,
+            )
+            for name, upstream in _UPSTREAM.items()
         ],
         check_specs=[
             AssetCheckSpec(
                 CONTRACT_CHECK,
-                asset=_NAME,
+                asset=name,
                 description=CONTRACT_TEXT,
                 partitions_def=partitions_def,
             )
+            for name in _UPSTREAM
         ],
         backfill_policy=BackfillPolicy.single_run(),
         partitions_def=partitions_def,
@@ -56,35 +66,51 @@ def build_vehicle_hours(partitions_def: HourlyPartitionsDefinition) -> AssetsDef
         context: AssetExecutionContext, platform: Platform
     ) -> Iterator[MaterializeResult[None]]:
         lake, url = platform.lake, platform.postgres_url
-        tanks = known_vehicles(url).select("vehicle_id", "tank_gallons")
 
         def log(event_hour: str, verdict: Verdict) -> None:
             log_check(context, contract_evaluation(verdict, event_hour))
 
         def on_failure(event_hour: str, error: Exception) -> None:
-            for verdict in verdicts_of(error, _NAME):
+            for verdict in verdicts_of(error, _HOURS):
                 log(event_hour, verdict)
-            add_hour_metadata(context, _NAME, event_hour, failure_metadata(error))
+            for key in context.selected_asset_keys:
+                add_hour_metadata(context, key.path[-1], event_hour, failure_metadata(error))
 
         done = work_hours(
             context,
             url,
             "vehicle_hours",
-            work=lambda hour: refresh_vehicle_hours(lake, hour, tanks),
+            work=lambda hour: refresh_vehicle_hours(lake, hour, tanks_at(url, hour_start(hour))),
             version_of=lambda result: result.processed_version,
             rows_of=lambda result: result.rows.height,
             upstream="telemetry",
             on_failure=on_failure,
         )
         for event_hour, result in done.items():
-            log(event_hour, result.verdict or Verdict(_NAME, 0, ()))
-            add_hour_metadata(context, _NAME, event_hour, _metadata(result))
-        yield MaterializeResult(asset_key=_NAME)
+            checked = {verdict.table: verdict for verdict in result.verdicts}
+            for name in _UPSTREAM:
+                log(event_hour, checked.get(name, Verdict(name, 0, ())))
+            for key in context.selected_asset_keys:
+                name = key.path[-1]
+                told = _metadata(result) | (_longest(result) if name == _HOURS else {})
+                add_hour_metadata(context, name, event_hour, told)
+        for key in context.selected_asset_keys:
+            yield MaterializeResult(asset_key=key)
 
     return refresh
 
 
 def _metadata(result: VehicleHoursRefreshed) -> dict[str, object]:
+    return {
+        "dagster/partition_row_count": MetadataValue.int(result.rows.height),
+        "raw version": MetadataValue.int(result.processed_version),
+        "rows taken in": MetadataValue.text(
+            "all of the hour" if result.rows_added is None else f"{result.rows_added:,}"
+        ),
+    }
+
+
+def _longest(result: VehicleHoursRefreshed) -> dict[str, object]:
     longest = result.rows.sort("distance_miles", descending=True, nulls_last=True).head(5)
     shown = longest.select("vehicle_id", "messages", "distance_miles", "idle_seconds")
     rows = [
@@ -92,8 +118,4 @@ def _metadata(result: VehicleHoursRefreshed) -> dict[str, object]:
         for v, m, d, i in shown.iter_rows()
     ]
     header = ["vehicle", "messages", "miles", "idle s"]
-    return {
-        "dagster/partition_row_count": MetadataValue.int(result.rows.height),
-        "raw version": MetadataValue.int(result.processed_version),
-        "longest distances": MetadataValue.md(markdown_table(header, rows)),
-    }
+    return {"longest distances": MetadataValue.md(markdown_table(header, rows))}

@@ -291,6 +291,7 @@ VEHICLE_HOURS = Table(
     key=("event_hour", "vehicle_id"),
 )  # fmt: skip
 
+
 def _steps(name: str, dtype: pl.DataType, unit: str | None, description: str) -> Column:
     return Column(name, dtype, description, unit, nullable=True)
 

@@ -15,6 +15,9 @@ import polars as pl
 from fleet_assets.contracts.tables import MISSING_SHARES, VEHICLE_HOUR_STATES
 from fleet_assets.telemetry.samples import STEPS, is_missing
 
+FORM: Final = 1
+"""Of the states: another number where states of before would mean something else."""
+
 GAP_MS: Final = 100
 LONGER: Final = 601
 """Stands for all gaps that are more than 600 tenths of a second, rounded."""
@@ -33,14 +36,26 @@ RPM_ORIGIN: Final = 8192 * STEPS["engine_rpm"]
 FUEL_BLOCK_MS: Final = 300_000
 
 _KEY: Final = ["vehicle_id", "event_time"]
-_SUMMED: Final = ["messages", "conflicts", "invalid_values", "speed_and_rpm", *(
+_MOMENTARY: Final = ["number", "event_time", "speed", "engine_rpm"]
+_NUMBER: Final = "number"  # of a vehicle, which sorts and hashes faster than its id
+_COUNTS: Final = ["messages", "conflicts", "invalid_values", "speed_and_rpm", *(
     f"missing_{name}" for name in MISSING_SHARES
 )]  # fmt: skip
 _LEAST: Final = ["first_event_time", "fuel_first_time"]
 _MOST: Final = ["last_event_time", "fuel_last_time", "speed_max", "rpm_max", "coolant_max"]
-_FIRST: Final = {"position_first_time": ["first_lat", "first_lon"], "odometer_first_time": ["odometer_first"]}  # fmt: skip
-_LAST: Final = {"position_last_time": ["last_lat", "last_lon"], "odometer_last_time": ["odometer_last"]}  # fmt: skip
-_FLAT: Final = [c for c in VEHICLE_HOUR_STATES.names if c not in ("event_hour", "gaps", "fuel")]
+_FIRST: Final = {
+    "position_first_time": ["first_lat", "first_lon"],
+    "odometer_first_time": ["odometer_first"],
+}
+_LAST: Final = {
+    "position_last_time": ["last_lat", "last_lon"],
+    "odometer_last_time": ["odometer_last"],
+}
+_FLAT: Final = [
+    name
+    for name in VEHICLE_HOUR_STATES.names
+    if name not in ("event_hour", "vehicle_id", "gaps", "fuel")
+]
 
 
 def no_states() -> pl.DataFrame:
@@ -87,40 +102,56 @@ def states_with(
         before: states of the hour.
         new: samples (see `samples`); none of their keys is included in `before`.
         near: columns MOMENTARY of the samples that `before` includes; at least those in the
-            slots near samples that come `out_of_order`. None: there are no such.
+            slots near samples that come `out_of_order`. Samples of `new` may be among them.
+            None: nothing comes out of order.
         event_hour: key of the hour.
 
     Returns:
         States of all vehicles, sorted.
     """
-    new = new.sort(_KEY)
-    touched = new.select("vehicle_id").unique()
-    mine = before.join(touched, on="vehicle_id", how="semi")
-    others = before.join(touched, on="vehicle_id", how="anti")
-    flat = _flat_with(mine.select(_FLAT), new)
-    gaps = _nested("gaps", ["gap"], [exploded(mine, "gaps"), *_gap_changes(mine, new, near)])
-    fuel = _nested("fuel", ["block", "level"], [exploded(mine, "fuel"), _fuel_of(new)])
+    vehicles = new.select("vehicle_id").unique().sort("vehicle_id").with_row_index(_NUMBER)
+    mine, new = _numbered(before, vehicles), _numbered(new, vehicles).sort(_place())
+    known = None if near is None else _numbered(near, vehicles)
+    flat = _flat_with(mine, new)
+    gaps = _nested("gaps", [exploded(mine, "gaps", _NUMBER), *_gap_changes(mine, new, known)])
+    fuel = _nested("fuel", [exploded(mine, "fuel", _NUMBER), _fuel_of(new)])
     states = (
-        flat.join(gaps, on="vehicle_id", how="left")
-        .join(fuel, on="vehicle_id", how="left")
+        vehicles.join(flat, on=_NUMBER)
+        .join(gaps, on=_NUMBER, how="left")
+        .join(fuel, on=_NUMBER, how="left")
         .with_columns(pl.col("fuel").fill_null([]), event_hour=pl.lit(event_hour))
         .select(VEHICLE_HOUR_STATES.names)
-        .cast(dict(VEHICLE_HOUR_STATES.polars_schema))
+        .cast(VEHICLE_HOUR_STATES.polars_schema)
     )
+    others = before.join(vehicles, on="vehicle_id", how="anti")
     return pl.concat([others, states]).sort("vehicle_id")
 
 
-def exploded(states: pl.DataFrame, name: str) -> pl.DataFrame:
+def exploded(states: pl.DataFrame, name: str, vehicle: str = "vehicle_id") -> pl.DataFrame:
     """One row per vehicle and item of a nested column, its fields as columns."""
-    items = states.select("vehicle_id", name).filter(pl.col(name).list.len() > 0)
+    items = states.select(vehicle, name).filter(pl.col(name).list.len() > 0)
     return items.explode(name).unnest(name)
+
+
+def _numbered(rows: pl.DataFrame, vehicles: pl.DataFrame) -> pl.DataFrame:
+    """Rows of these vehicles alone, with their numbers in place of the ids."""
+    return rows.join(vehicles, on="vehicle_id").drop("vehicle_id")
+
+
+def _place() -> pl.Expr:
+    """Place in the line of all samples, by vehicle and time; even, so that one fits between."""
+    micros = pl.col("event_time").dt.timestamp("us") % 3_600_000_000
+    return pl.col(_NUMBER).cast(pl.Int64) * 2**33 + micros * 2
 
 
 def _flat_with(before: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
     """Counts, extremes, first and last values."""
-    both = pl.concat([before, _flat_of(new).select(_FLAT).cast(dict(before.schema))])
-    return both.group_by("vehicle_id").agg(
-        pl.col(_SUMMED).sum(),
+    names = [_NUMBER, *_FLAT]
+    both = pl.concat(
+        [part.select(names) for part in (before, _flat_of(new))], how="vertical_relaxed"
+    )
+    return both.group_by(_NUMBER).agg(
+        pl.col(_COUNTS).sum(),
         pl.col(_LEAST).min(),
         pl.col(_MOST).max(),
         *(
@@ -141,7 +172,7 @@ def _flat_of(new: pl.DataFrame) -> pl.DataFrame:
     fuelled = time.filter(pl.col("fuel_level").is_not_null())
     lat, lon = pl.col("gps_lat").filter(placed), pl.col("gps_lon").filter(placed)
     odometer = pl.col("odometer").filter(counted)
-    return new.group_by("vehicle_id").agg(
+    return new.group_by(_NUMBER).agg(
         messages=pl.len(),
         conflicts=pl.col("conflict").sum(),
         invalid_values=pl.col("invalid").sum(),
@@ -172,7 +203,7 @@ def _fuel_of(new: pl.DataFrame) -> pl.DataFrame:
     block = pl.col("event_time").dt.timestamp("ms") % 3_600_000 // FUEL_BLOCK_MS
     return (
         new.filter(pl.col("fuel_level").is_not_null())
-        .group_by("vehicle_id", block=block, level="fuel_level")
+        .group_by(_NUMBER, block=block, level="fuel_level")
         .agg(readings=pl.len())
     )
 
@@ -181,35 +212,33 @@ def _gap_changes(
     mine: pl.DataFrame, new: pl.DataFrame, near: pl.DataFrame | None
 ) -> list[pl.DataFrame]:
     """Sums to add, by vehicle and gap; those taken from where a sample stood are negative."""
-    added = new.select(*_KEY, "speed", "engine_rpm").with_columns(is_new=pl.lit(True))
+    added = new.select(*_MOMENTARY, place=_place(), is_new=True, is_last=False)
+    after, before = pl.col("to_next"), pl.col("to_next_known")
     if mine.is_empty():
-        line = _with_gaps(added)
-        return [_sums(line, _gap(pl.col("to_next")), pl.col("to_next"))]
-    last = _last_samples(mine).with_columns(is_last=pl.lit(True))
-    known = pl.concat([last, *([near] if near is not None else [])], how="diagonal")
-    known = known.unique(_KEY, keep="first", maintain_order=True).with_columns(
-        is_new=pl.lit(False), is_last=pl.col("is_last").fill_null(False)
-    )
-    line = _with_gaps(pl.concat([added, known], how="diagonal").sort(_KEY))
+        return [_sums(_with_gaps(added), after)]
+    last = _last_samples(mine).select(*_MOMENTARY, place=_place(), is_new=False, is_last=True)
+    parts = [added, last]
+    if near is not None:
+        # what is new or last may be among what lies near: it comes second there, and is dropped
+        parts.append(near.select(*_MOMENTARY, place=_place() + 1, is_new=False, is_last=False))
+    line = pl.concat(parts).sort("place")
+    if near is not None:
+        line = line.filter((pl.col("place") // 2 != pl.col("place").shift() // 2).fill_null(True))
+    line = _with_gaps(line)
     # the new samples between two known ones take from the first of these
     moved = line.filter(
-        ~pl.col("is_new")
-        & pl.col("next_is_new")
-        & ((pl.col("to_next") < REACH_MS) | pl.col("is_last"))
+        ~pl.col("is_new") & pl.col("next_is_new") & ((after < REACH_MS) | pl.col("is_last"))
     )
-    stands = line.filter("is_new")
-    before, after = pl.col("to_next_known"), pl.col("to_next")
-    taken = _sums(moved, _gap(before), before)
     return [
-        _sums(stands, _gap(after), after),
-        _sums(moved, _gap(after), after),
-        taken.with_columns(-pl.exclude("vehicle_id", "gap")),
+        _sums(line.filter("is_new"), after),
+        _sums(moved, after),
+        _sums(moved, before).with_columns(-pl.exclude(_NUMBER, "gap")),
     ]
 
 
 def _with_gaps(line: pl.DataFrame) -> pl.DataFrame:
     """Adds milliseconds to the vehicle's next sample, and to its next one that was known."""
-    vehicle, ms = pl.col("vehicle_id"), pl.col("event_time").dt.timestamp("ms")
+    vehicle, ms = pl.col(_NUMBER), pl.col("event_time").dt.timestamp("ms")
     same = vehicle == vehicle.shift(-1)
     line = line.with_columns(
         to_next=pl.when(same).then(ms.shift(-1) - ms),
@@ -231,11 +260,11 @@ def _gap(ms: pl.Expr) -> pl.Expr:
     return tenths.fill_null(LAST).cast(pl.Int16)
 
 
-def _sums(line: pl.DataFrame, gap: pl.Expr, ms: pl.Expr) -> pl.DataFrame:
+def _sums(line: pl.DataFrame, ms: pl.Expr) -> pl.DataFrame:
     """Sums over samples by vehicle and gap, once per sample and once weighted by the gap."""
     known = line.select(
-        "vehicle_id",
-        gap=gap,
+        _NUMBER,
+        gap=_gap(ms),
         ms=pl.when(ms < REACH_MS).then(ms).otherwise(0),  # of a longer gap it is never asked
         speed=pl.col("speed").cast(pl.Int64),
         rpm=pl.when(pl.col("engine_rpm") > 0).then(
@@ -245,7 +274,7 @@ def _sums(line: pl.DataFrame, gap: pl.Expr, ms: pl.Expr) -> pl.DataFrame:
     speed, rpm, ms = pl.col("speed"), pl.col("rpm"), pl.col("ms")
     running = rpm.is_not_null()
     idle, moving = running & (speed < IDLE_BELOW), speed >= IDLE_BELOW
-    return known.group_by("vehicle_id", "gap").agg(
+    return known.group_by(_NUMBER, "gap").agg(
         samples=pl.len().cast(pl.Int64),
         ms=ms.sum(),
         speed_samples=speed.count().cast(pl.Int64),
@@ -270,11 +299,10 @@ def _sums(line: pl.DataFrame, gap: pl.Expr, ms: pl.Expr) -> pl.DataFrame:
 def _last_samples(states: pl.DataFrame) -> pl.DataFrame:
     """The last sample of each vehicle, as its sums tell it (an engine that stands is unknown)."""
     return (
-        exploded(states, "gaps")
+        exploded(states, "gaps", _NUMBER)
         .filter(pl.col("gap") == LAST)
-        .join(states.select("vehicle_id", event_time="last_event_time"), on="vehicle_id")
-        .select(
-            *_KEY,
+        .join(states.select(_NUMBER, event_time="last_event_time"), on=_NUMBER)
+        .with_columns(
             speed=pl.when(pl.col("speed_samples") == 1).then("speed_sum").cast(pl.Int32),
             engine_rpm=pl.when(pl.col("running") == 1)
             .then(pl.col("rpm_sum") + RPM_ORIGIN)
@@ -283,28 +311,26 @@ def _last_samples(states: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _nested(name: str, by: list[str], parts: list[pl.DataFrame]) -> pl.DataFrame:
+def _nested(name: str, parts: list[pl.DataFrame]) -> pl.DataFrame:
     """One sorted list per vehicle of what the parts sum up to."""
-    dtype = VEHICLE_HOUR_STATES.polars_schema[name]
-    assert isinstance(dtype, pl.List) and isinstance(dtype.inner, pl.Struct)
-    schema = {field.name: field.dtype for field in dtype.inner.fields}
-    names = ["vehicle_id", *schema]
-    rows = pl.concat(
-        [part.select(names).cast(schema) for part in parts if not part.is_empty()]  # type: ignore[arg-type]
-        or [pl.DataFrame(schema={"vehicle_id": pl.String(), **schema})]
-    )
-    total = rows.group_by("vehicle_id", *by).agg(pl.exclude(by).sum())
-    if name == "fuel":
-        ends = pl.struct(pl.col("block").min(), last=pl.col("block").max()).over("vehicle_id")
-        block = pl.col("block")
-        total = total.with_columns(ends=ends).filter(
-            (block == pl.col("ends").struct.field("block"))
-            | (block == pl.col("ends").struct.field("last"))
-        )
-    else:
+    fields = _fields(name)
+    by = [field for field in fields if field in ("gap", "block", "level")]
+    rows = pl.concat([part.select(_NUMBER, *fields).cast(fields) for part in parts])  # type: ignore[arg-type]
+    total = rows.group_by(_NUMBER, *by).agg(pl.exclude(by).sum())
+    if name == "gaps":
         total = total.filter(pl.col("samples") != 0)
+    else:
+        first, last = (end.over(_NUMBER) for end in (pl.col("block").min(), pl.col("block").max()))
+        total = total.filter((pl.col("block") == first) | (pl.col("block") == last))
     return (
-        total.sort("vehicle_id", *by)
-        .group_by("vehicle_id", maintain_order=True)
-        .agg(pl.struct(list(schema)).alias(name))
+        total.sort(_NUMBER, *by)
+        .group_by(_NUMBER, maintain_order=True)
+        .agg(pl.struct(list(fields)).alias(name))
     )
+
+
+def _fields(name: str) -> dict[str, pl.DataType]:
+    dtype = VEHICLE_HOUR_STATES.polars_schema[name]
+    assert isinstance(dtype, pl.List)
+    assert isinstance(dtype.inner, pl.Struct)
+    return {field.name: pl.Series(dtype=field.dtype).dtype for field in dtype.inner.fields}

@@ -83,7 +83,7 @@ def vehicle_hours(states: pl.DataFrame, tanks: pl.DataFrame, event_hour: str) ->
             **{f"missing_{name}": pl.col(f"missing_{name}") / messages for name in MISSING_SHARES},
         )
         .select(VEHICLE_HOURS.names)
-        .cast(dict(VEHICLE_HOURS.polars_schema))
+        .cast(VEHICLE_HOURS.polars_schema)
         .sort("vehicle_id")
     )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import polars as pl
 import psycopg
@@ -68,6 +69,15 @@ def known_vehicles(postgres_url: str) -> pl.DataFrame:
     )
 
 
+def tanks_at(postgres_url: str, moment: datetime) -> pl.DataFrame:
+    """Columns ``vehicle_id``, ``tank_gallons`` (null: unknown) as the register was at a moment."""
+    found = transact(
+        postgres_url, lambda connection: connection.execute(_TANKS, {"moment": moment}).fetchall()
+    )
+    schema = {name: REGISTER_SCHEMA[name] for name in ("vehicle_id", "tank_gallons")}
+    return pl.DataFrame(found, schema=schema, orient="row")
+
+
 def list_vehicles(postgres_url: str) -> list[Vehicle]:
     """The register, ordered by id."""
     query = f"select {COLUMNS} from warehouse.vehicles order by id"
@@ -124,6 +134,12 @@ from (
 where vin in (select vin from incoming)
 group by vin having count(*) > 1
 order by vin
+"""
+
+_TANKS = """
+select id, tank_gallons from warehouse.vehicles_history
+where valid_from <= %(moment)s and valid_to > %(moment)s
+order by id
 """
 
 # The clock may step back: a version still begins after the newest one.

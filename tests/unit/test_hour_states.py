@@ -44,7 +44,9 @@ VALUES = {
     "conflict": [False, False, False, True],
 }
 # a second, its jitter, the bounds of what holds always (5 s) and never (60 s), and silence
-STEPS_MS = [0, 1, 999, 1000, 1004, 5049, 5050, 9_970, 15_000, 30_000, 60_049, 60_050, 61_000, 600_000]  # fmt: skip
+STEPS_MS = [
+    0, 1, 999, 1000, 1004, 5049, 5050, 9_970, 15_000, 30_000, 60_049, 60_050, 61_000, 600_000,
+]  # fmt: skip
 
 
 @st.composite
@@ -85,7 +87,7 @@ def added(before: pl.DataFrame, known: pl.DataFrame, new: pl.DataFrame) -> pl.Da
     return states_with(before, new, near, HOUR)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(rows=telemetry(), data=st.data())
 def test_any_parts_in_any_order_give_the_states_of_one_pass(
     rows: pl.DataFrame, data: st.DataObject
@@ -102,7 +104,7 @@ def test_any_parts_in_any_order_give_the_states_of_one_pass(
     assert validate(VEHICLE_HOUR_STATES.name, states, HOUR).failures == ()
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=40)
 @given(rows=telemetry())
 def test_one_pass_equals_the_definitions(rows: pl.DataFrame) -> None:
     states = hour_states(samples(rows.lazy()).collect(), HOUR)

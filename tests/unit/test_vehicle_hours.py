@@ -12,9 +12,9 @@ from telemetry_data import HOUR
 
 from fleet_assets.contracts.signals import SIGNALS
 from fleet_assets.contracts.tables import TELEMETRY
-from fleet_assets.telemetry.validation import validate
 from fleet_assets.telemetry.hour_states import hour_states
 from fleet_assets.telemetry.samples import NEEDED, samples
+from fleet_assets.telemetry.validation import validate
 from fleet_assets.telemetry.vehicle_hours import vehicle_hours
 
 T0 = datetime(2026, 2, 1, 5, tzinfo=UTC)
