@@ -91,7 +91,7 @@ def _near(
         return None
     fault_point("hours.mid_read")
     return (
-        momentary(telemetry.scan(paths))
+        momentary(_scan(telemetry, paths))
         .with_columns(slot=slot())
         .join(slots_near(late).lazy(), on=["vehicle_id", "slot"], how="semi")
         .select(MOMENTARY)
@@ -108,7 +108,7 @@ def _computed(
     """States from all rows of the hour, or of some vehicles, part by part."""
     if not paths:
         return no_states()
-    rows = telemetry.scan(paths)
+    rows = _scan(telemetry, paths)
     if vehicles is not None:
         rows = rows.filter(pl.col("vehicle_id").is_in(vehicles.implode()))
     parts = [no_states()]
@@ -137,12 +137,19 @@ def _ranges(rows: pl.LazyFrame, most: int) -> Iterator[tuple[str | None, str | N
 
 
 def _samples(telemetry: TableSnapshot, paths: Sequence[str]) -> pl.DataFrame:
-    scan = telemetry.scan(paths) if paths else telemetry.contract.polars_schema.to_frame().lazy()
-    return samples(scan).collect(engine="streaming")
+    return samples(_scan(telemetry, paths)).collect(engine="streaming")
 
 
 def _rows(telemetry: TableSnapshot, paths: Sequence[str]) -> int:
-    return int(telemetry.scan(paths).select(pl.len()).collect().item()) if paths else 0
+    return int(_scan(telemetry, paths).select(pl.len()).collect().item())
+
+
+def _scan(telemetry: TableSnapshot, paths: Sequence[str]) -> pl.LazyFrame:
+    """Rows of files of any version that have not been vacuumed."""
+    hour = pl.lit("").alias("event_hour")
+    return telemetry.scan(
+        pl.DataFrame({"path": paths}, schema={"path": pl.String}).with_columns(hour)
+    )
 
 
 def _without(rows: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:

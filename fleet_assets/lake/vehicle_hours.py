@@ -15,7 +15,7 @@ import polars as pl
 
 from fleet_assets.fault_points import fault_point
 from fleet_assets.lake.hour_states import states_after
-from fleet_assets.lake.refresh import app_id, rows_id
+from fleet_assets.lake.marks import app_id, rows_id
 from fleet_assets.lake.store import Lake, TableSnapshot, retrying
 from fleet_assets.telemetry.hour_states import FORM
 from fleet_assets.telemetry.validation import InvalidHourError, Verdict, validate

@@ -17,7 +17,8 @@ from telemetry_data import HOUR, LATE_AFTER, land_values, message
 
 from fleet_assets.lake.changes import hour_change
 from fleet_assets.lake.hour_states import StatesChanged, states_after
-from fleet_assets.lake.refresh import app_id, refresh_hour, rows_id
+from fleet_assets.lake.marks import app_id, rows_id
+from fleet_assets.lake.refresh import refresh_hour
 from fleet_assets.lake.store import Lake
 from fleet_assets.lake.vehicle_hours import VehicleHoursRefreshed, refresh_vehicle_hours
 from fleet_assets.telemetry.hour_states import hour_states
