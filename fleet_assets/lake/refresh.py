@@ -20,6 +20,7 @@ from fleet_assets.lake.marks import app_id, rows_id
 from fleet_assets.lake.messages import Span, newest_raw_versions, step_end
 from fleet_assets.lake.present import readmissions
 from fleet_assets.lake.rebuild import rebuild_hour
+from fleet_assets.lake.redecode import redecode_hour
 from fleet_assets.lake.repair import redo
 from fleet_assets.lake.store import Lake, TableSnapshot, retrying
 from fleet_assets.telemetry.validation import Verdict
@@ -86,14 +87,18 @@ def refresh_hour(
         if lagging:
             redo(lake, tables, event_hour, known_vehicles, late_after)
             return _unchanged(tables, event_hour), True
+        if rebuild_it and redecode_hour(tables, event_hour):
+            return replace(_unchanged(tables, event_hour), rebuilt=True), True
         return _take_in(tables, event_hour, known_vehicles, late_after)
 
+    anew = False
     while True:
         refreshed, more = retrying(f"refresh of {event_hour}", attempt)
-        rebuild_it = rebuild_it and more
         taken_in += refreshed.new_messages
+        anew = anew or refreshed.rebuilt
+        rebuild_it = rebuild_it and more and not anew
         if not more and refreshed.processed_version >= landed:
-            return replace(refreshed, new_messages=taken_in)
+            return replace(refreshed, new_messages=taken_in, rebuilt=anew)
 
 
 def refresh_together(
