@@ -24,6 +24,7 @@ COMMAND_MODULES = (
     "lake",
     "gaps",
     "docs",
+    "upkeep",
 )
 
 app = typer.Typer(

@@ -25,6 +25,7 @@ from fleet_assets.assets.checks import (
 from fleet_assets.assets.common import hours
 from fleet_assets.assets.dlq import build_dlq, dlq_published_spec
 from fleet_assets.assets.ingest import ingest_assets, landing_job
+from fleet_assets.assets.lake_upkeep import lake_upkeep, lake_upkeep_job, lake_upkeep_schedule
 from fleet_assets.assets.marts import build_marts
 from fleet_assets.assets.platform import Platform
 from fleet_assets.assets.telemetry import build_telemetry_assets
@@ -84,6 +85,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
             *assets,
             dlq,
             dlq_published_spec(partitions_def),
+            lake_upkeep,
         ],
         asset_checks=[
             conservation,
@@ -92,7 +94,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
             offsets_check,
             freshness_check,
         ],
-        jobs=[landing_job, refresh_job, publish_job, verify_job, upkeep_job],
+        jobs=[landing_job, refresh_job, publish_job, verify_job, upkeep_job, lake_upkeep_job],
         schedules=[
             ScheduleDefinition(
                 job=verify_job,
@@ -100,6 +102,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
                 default_status=DefaultScheduleStatus.RUNNING,
             ),
             upkeep_schedule,
+            lake_upkeep_schedule,
         ],
         sensors=[
             build_landing_sensor(platform),

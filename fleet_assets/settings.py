@@ -61,6 +61,17 @@ class Settings(BaseSettings):
         timedelta(days=1),
         description="How long Dagster keeps the log lines of runs that went well.",
     )
+    raw_retention: timedelta | None = Field(
+        None,
+        gt=timedelta(0),
+        description="Raw messages of hours that are older than this, and quiet for as long, are"
+        " removed once they are accounted for (e.g. P30D); unset: they stay.",
+    )
+    vacuum_retention: timedelta = Field(
+        timedelta(days=1),
+        ge=timedelta(hours=1),
+        description="How long replaced files of the lake stay, for readers under way.",
+    )
     topic: str = Field("vehicle-telemetry", description="Kafka topic of the telemetry.")
     dlq_topic: str = Field("telemetry-dlq", description="Kafka topic that rejects are sent to.")
     topic_partitions: int = Field(6, gt=0, description="Partitions of the topic when it is made.")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from fleet_assets.lake.expired import expired_rows
 from fleet_assets.lake.gaps import Gap, gaps
 from fleet_assets.lake.landing import newest_unrecorded
 from fleet_assets.lake.marks import agree, mark_of
@@ -23,7 +24,7 @@ class Account:
 
     Attributes:
         read, accepted, duplicate, rejected: sums of the outcomes.
-        raw_rows, telemetry_rows, reject_rows: rows in the tables.
+        raw_rows, telemetry_rows, reject_rows: rows in the tables; raw with those that expired.
         in_line: all tables of the hour have taken in the same messages (else it is mid-way).
         pending: raw rows that the hour has not taken in yet.
     """
@@ -72,7 +73,7 @@ def account(lake: Lake, event_hours: list[str]) -> list[Account]:
             Account(
                 hour,
                 **sums,
-                raw_rows=_rows(raw, hour),
+                raw_rows=_rows(raw, hour) + expired_rows(raw, hour),
                 telemetry_rows=_rows(telemetry, hour),
                 reject_rows=_rows(rejects, hour),
                 pending=_pending(raw, hour, -1 if truth.version is None else truth.version),
@@ -107,6 +108,7 @@ def offset_differences(lake: Lake, known: Iterable[Gap] | None = None) -> list[s
     held = pl.col("offset_end") - pl.col("offset_start") - pl.col("holes") - pl.col("lost")
     expected = landings.select(held.sum()).item()
     rows = 0 if raw.files.is_empty() else int(raw.files["num_records"].sum())
+    rows += _all_expired(lake, raw)
     if rows != expected:
         found.append(f"raw_telemetry has {rows:,} rows, the landed ranges hold {expected:,}")
     return found
@@ -119,6 +121,13 @@ def _recorded(lake: Lake, raw: TableSnapshot) -> pl.DataFrame:
         newest_unrecorded(raw, landings), schema=landings.contract.polars_schema
     )
     return pl.concat([landings.read(), unrecorded]).filter(pl.col("landing_version") <= raw.version)
+
+
+def _all_expired(lake: Lake, raw: TableSnapshot) -> int:
+    """Messages that have expired in all hours; only hours that were taken in ever expire."""
+    outcomes = lake.open("telemetry_outcomes").files
+    hours = [] if outcomes.is_empty() else outcomes["event_hour"].unique().to_list()
+    return sum(expired_rows(raw, hour) for hour in hours)
 
 
 def _rows(table: TableSnapshot, hour: str) -> int:

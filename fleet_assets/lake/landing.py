@@ -21,8 +21,9 @@ from fleet_assets.telemetry.source import Source
 from fleet_assets.telemetry.validation import InvalidHourError, Verdict, validate
 
 _NOTE = "fleet.landing"
-_HISTORY = 20
-"""Commits looked at for the newest landing: upkeep may have committed since."""
+_HISTORY = (20, 2_000)
+"""Commits looked at for the newest landing, more if there is none: upkeep may have committed since,
+and forgets no commit that is younger than hours."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def land(
         AlreadyLandedError: a range does not begin where the last landing ended.
         InvalidHourError: the rows break their contract; nothing is committed.
     """
-    _heal(lake)
+    heal(lake)
 
     def attempt() -> Landed:
         raw = lake.open("raw_telemetry")
@@ -168,13 +169,14 @@ def _app_id(record: Mapping[str, Any]) -> str:
 
 def newest_unrecorded(raw: TableSnapshot, landings: TableSnapshot) -> list[Mapping[str, Any]]:
     """Rows that a crash after the newest raw commit, or its being just now, has left out."""
-    for commit in raw.delta.history(_HISTORY):
-        if _NOTE in commit and commit["version"] <= raw.version:
-            return _missing(landings, json.loads(commit[_NOTE]))
+    for commits in _HISTORY:
+        for commit in raw.delta.history(commits):
+            if _NOTE in commit and commit["version"] <= raw.version:
+                return _missing(landings, json.loads(commit[_NOTE]))
     return []
 
 
-def _heal(lake: Lake) -> None:
+def heal(lake: Lake) -> None:
     """Adds the rows to `landings` that a crash after the newest raw commit has left out."""
     if missing := newest_unrecorded(lake.open("raw_telemetry"), lake.open("landings")):
         _record(lake, missing)
@@ -186,5 +188,6 @@ __all__ = [
     "Landed",
     "Source",
     "committed_offsets",
+    "heal",
     "land",
 ]

@@ -1,0 +1,203 @@
+"""One round of upkeep over the whole lake: compaction, expiry of raw, logs, dead files.
+
+Any number of rounds may run at once, beside landings, refreshes and readers: each piece commits by
+itself, and gives way if somebody else was faster.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from fleet_assets.lake.compaction import Compacted, compact
+from fleet_assets.lake.expiry import Expired, expire_hour, hours_to_expire, out_of_line
+from fleet_assets.lake.landing import heal
+from fleet_assets.lake.merge_plan import files_to_merge, hours_with_files
+from fleet_assets.lake.store import Lake
+from fleet_assets.lake.vacuum import tidy_logs, vacuum
+from partitions.hours import HOUR, hour_start
+
+COMPACTED_TABLES = (
+    "raw_telemetry", "telemetry", "telemetry_rejects", "telemetry_outcomes", "vehicle_outcomes",
+    "vehicle_hours", "landings",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class UpkeepPolicy:
+    """How the lake is kept.
+
+    Attributes:
+        grace: so long after its end an hour still counts as open.
+        vacuum_retention: how long a dead file stays.
+        raw_retention: how long raw messages stay; None: for good.
+    """
+
+    grace: timedelta
+    vacuum_retention: timedelta
+    raw_retention: timedelta | None = None
+
+
+@dataclass
+class UpkeepReport:
+    """What a round did, or would do.
+
+    Attributes:
+        planned: table, hour and files of compactions, for a dry run.
+        failed: what could not be done, in words; the rest was done nevertheless.
+        left_over: pieces of work that the round had no time for.
+    """
+
+    compacted: list[Compacted] = field(default_factory=list)
+    planned: list[tuple[str, str | None, int]] = field(default_factory=list)
+    expired: list[Expired] = field(default_factory=list)
+    vacuumed: dict[str, int] = field(default_factory=dict)
+    failed: list[str] = field(default_factory=list)
+    left_over: int = 0
+
+
+def keep_up(
+    lake: Lake,
+    policy: UpkeepPolicy,
+    now: datetime,
+    *,
+    event_hour: str | None = None,
+    thorough: bool = False,
+    dry_run: bool = False,
+    time_limit: timedelta | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> UpkeepReport:
+    """Does what there is to do, the most crowded hours first.
+
+    Args:
+        lake: the lake.
+        policy: how it is kept.
+        now: the moment that ages are counted from.
+        event_hour: compaction and expiry of this hour only.
+        thorough: tidy closed hours up even if they got new files just now.
+        dry_run: say what would be done and change nothing.
+        time_limit: begin no new piece of work after this.
+        say: is told each piece of work.
+    """
+    report = UpkeepReport()
+    ends = time.monotonic() + (time_limit.total_seconds() if time_limit else float("inf"))
+    for table, hour, paths in _crowded_first(lake, policy, now, event_hour, thorough):
+        if dry_run:
+            report.planned.append((table, hour, len(paths)))
+        elif time.monotonic() > ends:
+            report.left_over += 1
+        else:
+            _compact(lake, table, hour, paths, report, say)
+    for hour in _old_hours(lake, policy, now, event_hour):
+        if dry_run:
+            report.expired.append(Expired(hour, 0, 0, "dry run"))
+        elif time.monotonic() > ends:
+            report.left_over += 1
+        else:
+            _expire(lake, hour, report, say)
+    if event_hour is None:
+        _clean(lake, policy, report, dry_run=dry_run, say=say)
+    return report
+
+
+def _crowded_first(
+    lake: Lake, policy: UpkeepPolicy, now: datetime, event_hour: str | None, thorough: bool
+) -> Iterator[tuple[str, str | None, list[str]]]:
+    work: list[tuple[str, str | None, list[str]]] = []
+    for table in COMPACTED_TABLES:
+        snapshot = lake.find(table)
+        if snapshot is None or snapshot.files.is_empty():
+            continue
+        files = snapshot.files
+        for hour in hours_with_files(files):
+            if event_hour is not None and hour != event_hour:
+                continue
+            theirs = files if hour is None else files.filter(pl.col("event_hour") == hour)
+            closed = thorough if hour is None else hour_start(hour) + HOUR + policy.grace <= now
+            paths = files_to_merge(table, theirs, now, closed=closed, thorough=thorough)
+            if paths:
+                work.append((table, hour, paths))
+    uneven = out_of_line(lake, {hour for _, hour, _ in work if hour is not None})
+    in_line = [piece for piece in work if piece[1] not in uneven]
+    yield from sorted(in_line, key=lambda piece: -len(piece[2]))
+
+
+def _old_hours(
+    lake: Lake, policy: UpkeepPolicy, now: datetime, event_hour: str | None
+) -> list[str]:
+    raw = lake.find("raw_telemetry")
+    if policy.raw_retention is None or raw is None:
+        return []
+    hours = hours_to_expire(raw, policy.raw_retention, now)
+    return [hour for hour in hours if event_hour in (None, hour)]
+
+
+def _compact(
+    lake: Lake,
+    table: str,
+    hour: str | None,
+    paths: list[str],
+    report: UpkeepReport,
+    say: Callable[[str], None],
+) -> None:
+    place = table if hour is None else f"{table} {hour}"
+    try:
+        done = compact(lake, table, hour, paths)
+    except Exception as error:
+        report.failed.append(f"{place}: {type(error).__name__}: {error}"[:1000])
+        say(f"{place} cannot be compacted: {error}")
+        return
+    report.compacted.append(done)
+    if done.gave_way:
+        say(f"{place}: left to the next round, its files have changed meanwhile")
+    else:
+        say(
+            f"{place}: {done.files_before} files → {done.files_after},"
+            f" {done.bytes_before:,} → {done.bytes_after:,} bytes, {done.rows:,} rows"
+        )
+
+
+def _expire(lake: Lake, hour: str, report: UpkeepReport, say: Callable[[str], None]) -> None:
+    try:
+        done = expire_hour(lake, hour)
+    except Exception as error:
+        report.failed.append(f"raw of {hour}: {type(error).__name__}: {error}"[:1000])
+        say(f"raw of {hour} cannot expire: {error}")
+        return
+    report.expired.append(done)
+    if done.kept_because:
+        say(f"raw of {hour} is old but stays: {done.kept_because}")
+    else:
+        say(f"raw of {hour}: {done.rows:,} messages in {done.files} files have expired")
+
+
+def _clean(
+    lake: Lake,
+    policy: UpkeepPolicy,
+    report: UpkeepReport,
+    *,
+    dry_run: bool,
+    say: Callable[[str], None],
+) -> None:
+    """Logs and dead files, unless a crash has left something that still needs old versions."""
+    telemetry = lake.find("telemetry")
+    hours = {h for h in hours_with_files(telemetry.files) if h} if telemetry else set()
+    waiting = out_of_line(lake, hours)
+    if waiting:
+        say(f"dead files stay until a refresh has repaired {', '.join(sorted(waiting)[:5])}")
+        return
+    try:
+        if not dry_run:
+            heal(lake)  # its note stands in the log, which is about to be shortened
+            tidy_logs(lake, policy.vacuum_retention)
+        report.vacuumed = vacuum(lake, policy.vacuum_retention, dry_run=dry_run)
+    except Exception as error:
+        report.failed.append(f"clean-up: {type(error).__name__}: {error}"[:1000])
+        say(f"clean-up failed: {error}")
+        return
+    for table, files in report.vacuumed.items():
+        say(f"{table}: {files} dead files {'would be' if dry_run else ''} removed")
