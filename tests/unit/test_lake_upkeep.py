@@ -168,7 +168,7 @@ def test_late_data_after_compaction_is_taken_in_and_compacted_again(lake: Lake) 
 
 def test_a_slow_trickle_leaves_a_bounded_number_of_files(lake: Lake) -> None:
     most = 0
-    for number in range(0, 24, 4):
+    for number in range(0, 12, 4):
         trickle(lake, number, 4)
         keep_up(lake, POLICY, datetime.now(UTC))  # the schedule's round: never thorough
         most = max(most, *(len(files(lake, table)) for table in TABLES))
