@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import pandera.polars as pa
 import polars as pl
 import pyarrow as arrow
+
+if TYPE_CHECKING:
+    import pandera.polars as pa  # takes long to import, and who only reads needs no checks
 
 Layer = Literal["bronze", "silver", "gold", "accounting"]
 
@@ -41,6 +43,8 @@ class Column:
 
     def checks(self) -> list[pa.Check]:
         """Pandera checks of one column."""
+        import pandera.polars as pa
+
         found: list[pa.Check] = []
         if self.minimum is not None and self.maximum is not None:
             bounds = self._typed(self.minimum), self._typed(self.maximum)
@@ -105,6 +109,8 @@ class Table:
         anything of its type costs no time here. The key is checked elsewhere: Pandera would write
         the rows that repeat one as JSON, and Polars panics on binary columns there.
         """
+        import pandera.polars as pa
+
         checked = [column for column in self.columns if column.checks() or not column.nullable]
         return pa.DataFrameSchema(
             {
