@@ -21,30 +21,14 @@ import polars as pl
 from fleet_assets.contracts.table import Column, Table
 from fleet_assets.contracts.tables import RAW_TELEMETRY, TABLE_BY_NAME, TELEMETRY_OUTCOMES
 from fleet_assets.errors import FleetError
-from fleet_assets.lake.refresh import app_id, newest_raw_versions
+from fleet_assets.lake.marks import app_id
+from fleet_assets.lake.messages import newest_raw_versions
 from fleet_assets.lake.sql_pruning import Needs, Planner, duckdb_type, with_bounds, words_of
 from fleet_assets.lake.sql_statement import explained, one_reading_statement
 from fleet_assets.lake.store import Lake, TableSnapshot
 from fleet_assets.telemetry.outcomes import PENDING, pending_outcomes
 
 _HIDDEN: Final = "behind_the_views"
-
-
-def connect(lake_url: str | None = None) -> LakeDatabase:
-    """Opens the lake for SQL, for as long as wanted: a notebook, a service, a script.
-
-    >>> db = connect()
-    >>> db.sql("SELECT max(speed) FROM telemetry WHERE vehicle_id = 'truck-1'").pl()
-
-    Args:
-        lake_url: root of the lake; the one of the settings (FLEET_LAKE_URL, FLEET_HOME) if not
-            given.
-    """
-    if lake_url is None:
-        from fleet_assets.settings import Settings
-
-        lake_url = Settings().lake_root
-    return LakeDatabase(Lake(lake_url))
 
 
 @contextmanager

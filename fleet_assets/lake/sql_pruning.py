@@ -28,7 +28,6 @@ WITHIN_HOUR: Final[Mapping[str, tuple[str, ...]]] = {
     "vehicle_hours": ("hour_start", "first_event_time", "last_event_time"),
 }
 """Times that lie within the event hour of their row: the partition bounds them."""
-_CUT_MICROSECONDS: Final = 999
 _TYPES: Final[Mapping[object, str]] = {
     pl.String(): "VARCHAR",
     pl.Binary(): "BLOB",
@@ -130,8 +129,7 @@ def with_bounds(files: pl.DataFrame, table: Table) -> pl.DataFrame:
     if table.partition_by is not None:
         files = files.with_columns(_bounds_by_hour(table, table.partition_by, files.columns))
     return files.with_columns(
-        # Delta's bounds of times may be cut to milliseconds
-        pl.col(name).dt.epoch("us") + (_CUT_MICROSECONDS if name.startswith("max.") else 0)
+        pl.col(name).dt.epoch("us")
         for name, dtype in files.schema.items()
         if name.startswith(("min.", "max.")) and dtype == UTC_MICROSECONDS
     )

@@ -10,6 +10,7 @@ import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from typing import TypeVar
 
@@ -41,6 +42,7 @@ _STATISTICS = {
     "vehicle_hours": "vehicle_id",
 }
 _COMMIT_ATTEMPTS = 8
+_CUT_FROM_BOUNDS = timedelta(microseconds=999)
 
 
 class CommitConflictError(Exception):
@@ -113,9 +115,18 @@ class TableSnapshot:
 
     @cached_property
     def files(self) -> pl.DataFrame:
-        """Files of this version: `path`, `event_hour`, `num_records`, `size_bytes`, `max.*`."""
-        return pl.DataFrame(self.delta.get_add_actions(flatten=True)).rename(
+        """Files of this version: `path`, `event_hour`, `num_records`, `size_bytes`, `max.*`.
+
+        Upper bounds of times are widened by what the log may have cut off: delta-rs and Spark
+        keep milliseconds.
+        """
+        files = pl.DataFrame(self.delta.get_add_actions(flatten=True)).rename(
             {"partition.event_hour": "event_hour"}, strict=False
+        )
+        return files.with_columns(
+            pl.col(name) + _CUT_FROM_BOUNDS
+            for name, dtype in files.schema.items()
+            if name.startswith("max.") and dtype.is_temporal()
         )
 
     def read(
