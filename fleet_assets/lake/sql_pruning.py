@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import duckdb
 import polars as pl
+from polars.datatypes import DataType, DataTypeClass
 
 from fleet_assets.contracts.table import UTC_MICROSECONDS, Table
 from fleet_assets.contracts.tables import TABLE_BY_NAME
@@ -32,9 +33,13 @@ _TYPES: Final[Mapping[object, str]] = {
     pl.String(): "VARCHAR",
     pl.Binary(): "BLOB",
     pl.Boolean(): "BOOLEAN",
+    pl.Int8(): "TINYINT",
+    pl.Int16(): "SMALLINT",
     pl.Int32(): "INTEGER",
     pl.Int64(): "BIGINT",
+    pl.Float32(): "FLOAT",
     pl.Float64(): "DOUBLE",
+    pl.Date(): "DATE",
     UTC_MICROSECONDS: "TIMESTAMP WITH TIME ZONE",
 }
 _MOST_LISTED: Final = 1_000
@@ -148,13 +153,16 @@ def _bounds_by_hour(table: Table, by: str, known: list[str]) -> list[pl.Expr]:
     ]
 
 
-def duckdb_type(dtype: pl.DataType) -> str:
+def duckdb_type(dtype: DataType | DataTypeClass) -> str:
     """DuckDB's name of a type that contracts use."""
     match dtype:
         case pl.Decimal():
             return f"DECIMAL({dtype.precision}, {dtype.scale})"
         case pl.List():
-            return f"{_TYPES[dtype.inner]}[]"
+            return f"{duckdb_type(dtype.inner)}[]"
+        case pl.Struct():
+            fields = ", ".join(f'"{f.name}" {duckdb_type(f.dtype)}' for f in dtype.fields)
+            return f"STRUCT({fields})"
         case _:
             return _TYPES[dtype]
 
