@@ -36,7 +36,9 @@ SORTED_BY: Final = {
     "telemetry_rejects": ("kafka_topic_id", "kafka_partition", "kafka_offset"),
     "telemetry_outcomes": ("kafka_topic_id", "kafka_partition", "offset_start"),
     "vehicle_outcomes": ("vehicle_id",),
+    "vehicle_hour_states": ("vehicle_id",),
     "vehicle_hours": ("vehicle_id",),
+    "dlq_published": ("kafka_topic_id", "kafka_partition", "kafka_offset"),
 }
 MEMORY_LIMIT: Final = "700MB"
 """What DuckDB may hold; beyond it sorts in files under TMPDIR."""

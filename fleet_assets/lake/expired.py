@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
+from fleet_assets.lake.marks import expired_id
 from fleet_assets.lake.store import TableSnapshot
 
 
-def upto_id(event_hour: str) -> str:
-    """Name of the Delta transaction that says up to which landing an hour's messages are gone."""
-    return f"expired/{event_hour}"
-
-
-def rows_id(event_hour: str) -> str:
-    """Name of the Delta transaction that says how many of an hour's messages are gone."""
+def expired_rows_id(event_hour: str) -> str:
+    """Name of the Delta transaction that says how many of an hour's messages have expired."""
     return f"expired_rows/{event_hour}"
 
 
 def expired_upto(raw: TableSnapshot, event_hour: str) -> int | None:
     """Newest landing whose messages of this hour have expired; None: the hour is complete."""
-    return raw.committed(upto_id(event_hour))
+    return raw.committed(expired_id(event_hour))
 
 
 def expired_rows(raw: TableSnapshot, event_hour: str) -> int:
     """Messages of this hour that have expired."""
-    return raw.committed(rows_id(event_hour)) or 0
+    return raw.committed(expired_rows_id(event_hour)) or 0

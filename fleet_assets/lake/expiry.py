@@ -14,9 +14,10 @@ import polars as pl
 
 from fleet_assets.fault_points import fault_point
 from fleet_assets.lake.conservation import account
-from fleet_assets.lake.expired import expired_rows, expired_upto, rows_id, upto_id
+from fleet_assets.lake.expired import expired_rows, expired_rows_id, expired_upto
+from fleet_assets.lake.hour_tables import HourTables
 from fleet_assets.lake.landed import landed_hours
-from fleet_assets.lake.refresh import FOLLOWERS, app_id
+from fleet_assets.lake.marks import expired_id
 from fleet_assets.lake.store import CommitConflictError, Lake, TableSnapshot
 from partitions.hours import HOUR, hour_start
 
@@ -51,11 +52,11 @@ def out_of_line(lake: Lake, event_hours: Iterable[str]) -> set[str]:
 
     What it left may have to be repaired from older versions, so nothing of theirs is touched.
     """
-    tables = [lake.find(name) for name in ("telemetry", *FOLLOWERS)]
-    marks = {
-        hour: {table.committed(app_id(hour)) for table in tables if table} for hour in event_hours
-    }
-    return {hour for hour, found in marks.items() if len(found) > 1}
+    hours = list(event_hours)
+    if not hours or lake.find("telemetry") is None:
+        return set()
+    tables = HourTables.open(lake)
+    return {hour for hour in hours if tables.lagging(hour)}
 
 
 def expire_hour(lake: Lake, event_hour: str) -> Expired:
@@ -75,8 +76,8 @@ def expire_hour(lake: Lake, event_hour: str) -> Expired:
     if found.differences:
         return Expired(event_hour, 0, 0, "; ".join(found.differences))
     progress = {
-        upto_id(event_hour): int(files["max.landing_version"].max()),  # type: ignore[arg-type]
-        rows_id(event_hour): expired_rows(raw, event_hour) + rows,
+        expired_id(event_hour): int(files["max.landing_version"].max()),  # type: ignore[arg-type]
+        expired_rows_id(event_hour): expired_rows(raw, event_hour) + rows,
     }
     try:
         raw.commit_actions([], files, progress)

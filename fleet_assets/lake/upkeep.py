@@ -13,18 +13,13 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
-from fleet_assets.lake.compaction import Compacted, compact
+from fleet_assets.lake.compaction import SORTED_BY, Compacted, compact
 from fleet_assets.lake.expiry import Expired, expire_hour, hours_to_expire, out_of_line
 from fleet_assets.lake.landing import heal
 from fleet_assets.lake.merge_plan import files_to_merge, hours_with_files
 from fleet_assets.lake.store import Lake
 from fleet_assets.lake.vacuum import tidy_logs, vacuum
 from partitions.hours import HOUR, hour_start
-
-COMPACTED_TABLES = (
-    "raw_telemetry", "telemetry", "telemetry_rejects", "telemetry_outcomes", "vehicle_outcomes",
-    "vehicle_hours", "landings",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -108,7 +103,7 @@ def _crowded_first(
     lake: Lake, policy: UpkeepPolicy, now: datetime, event_hour: str | None, thorough: bool
 ) -> Iterator[tuple[str, str | None, list[str]]]:
     work: list[tuple[str, str | None, list[str]]] = []
-    for table in COMPACTED_TABLES:
+    for table in SORTED_BY:
         snapshot = lake.find(table)
         if snapshot is None or snapshot.files.is_empty():
             continue

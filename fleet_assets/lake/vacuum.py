@@ -20,7 +20,8 @@ from fleet_assets.lake.files import filesystem
 from fleet_assets.lake.store import Lake, TableSnapshot
 
 LOG_KEPT: Final = timedelta(hours=6)
-"""Log entries older than this and older than a checkpoint go: opening a table lists its log."""
+"""Log entries older than this and older than a checkpoint go: opening a table lists its log.
+That of telemetry stays as long as dead files do: `vehicle_hours` reads there what has come."""
 _COMMITS_WITHOUT_CHECKPOINT: Final = 10
 
 
@@ -53,12 +54,13 @@ def tidy_logs(lake: Lake, retention: timedelta) -> None:
         lake: the lake.
         retention: as for `vacuum`: so long the log remembers which files were replaced, and when.
     """
-    hours = ceil(retention / timedelta(hours=1))
-    wanted = {
-        "delta.logRetentionDuration": f"interval {ceil(LOG_KEPT / timedelta(hours=1))} hours",
-        "delta.deletedFileRetentionDuration": f"interval {max(hours, 1)} hours",
-    }
+    hours = max(ceil(retention / timedelta(hours=1)), 1)
     for snapshot in _tables(lake):
+        kept = hours if snapshot.contract.name == "telemetry" else LOG_KEPT // timedelta(hours=1)
+        wanted = {
+            "delta.logRetentionDuration": f"interval {kept} hours",
+            "delta.deletedFileRetentionDuration": f"interval {hours} hours",
+        }
         delta = snapshot.delta
         try:
             known = delta.metadata().configuration

@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -17,12 +18,14 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from telemetry_data import HOUR, LATE_AFTER, land_values, message, sorted_rows
+from telemetry_data import HOUR, LATE_AFTER, NOW, land_values, message, sorted_rows
 
 from fleet_assets.lake import refresh as refresh_module
-from fleet_assets.lake.marks import expired_id
+from fleet_assets.lake.conservation import account, offset_differences
+from fleet_assets.lake.expiry import expire_hour
 from fleet_assets.lake.refresh import FOLLOWERS, refresh_hour, refresh_together
 from fleet_assets.lake.store import Lake, TableSnapshot
+from fleet_assets.lake.upkeep import UpkeepPolicy, keep_up
 from fleet_assets.telemetry.resolve import CONFLICTING
 
 OTHER_HOUR = "2026-02-01T04"
@@ -42,7 +45,11 @@ MESSAGES = st.one_of(
         ),
     ),
 )  # fmt: skip
-DEEDS = st.sampled_from(["refresh", "together", "rebuild", "register", "expire", "crash"])
+DEEDS = st.sampled_from(
+    ["refresh", "together", "rebuild", "register", "expire", "crash", "upkeep", "upkeep crashes"]
+)
+LATER = NOW + timedelta(days=2)
+NOTHING_KEPT = UpkeepPolicy(LATE_AFTER, vacuum_retention=timedelta(0))
 
 
 class PowerCutError(BaseException):
@@ -82,15 +89,21 @@ class Story:
             case "crash":
                 with power_cut(commit_that_fails), suppress(PowerCutError):
                     self.refresh()
+            case "upkeep":
+                self.upkeep()
+            case "upkeep crashes":
+                with power_cut(commit_that_fails), suppress(PowerCutError):
+                    self.upkeep()
+
+    def upkeep(self) -> None:
+        """Compacts what can be, and removes every file that the newest versions do not need."""
+        done = keep_up(self.lake, NOTHING_KEPT, LATER, thorough=True)
+        assert done.failed == []
 
     def expire(self) -> None:
         """Removes the raw rows of both hours, as upkeep does once they are old."""
         for hour in HOURS:
-            raw = self.lake.open("raw_telemetry")
-            files = raw.files_of([hour])
-            if not files.is_empty():
-                upto = int(files["max.landing_version"].max())  # type: ignore[arg-type]
-                raw.commit_actions([], files, {expired_id(hour): upto})
+            expire_hour(self.lake, hour)
 
     def check(self) -> None:
         """Counts and rows agree."""
@@ -99,6 +112,8 @@ class Story:
             assert counts["read"] == sum(counts[n] for n in ("accepted", "duplicate", "rejected"))
             assert counts["accepted"] == self.lake.open("telemetry").read(hour).height
             assert counts["rejected"] == self.lake.open("telemetry_rejects").read(hour).height
+        assert [a.differences for a in account(self.lake, list(HOURS))] == [[], []]
+        assert offset_differences(self.lake) == []
 
     def counts(self, hour: str) -> dict[str, int]:
         outcomes = self.lake.open("telemetry_outcomes").read(hour)

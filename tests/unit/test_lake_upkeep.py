@@ -24,8 +24,9 @@ from telemetry_data import (
     sorted_rows,
 )
 
+from fleet_assets.contracts.tables import TABLES as CONTRACTS
 from fleet_assets.errors import FleetError
-from fleet_assets.lake import compaction, upkeep
+from fleet_assets.lake import compaction
 from fleet_assets.lake.compaction import compact, content_hash
 from fleet_assets.lake.conservation import account, offset_differences
 from fleet_assets.lake.expiry import expire_hour, expired_rows, expired_upto, hours_to_expire
@@ -499,10 +500,13 @@ def test_a_round_expires_what_the_policy_says(lake: Lake) -> None:
     raw_for_a_day = UpkeepPolicy(LATE_AFTER, DAY, DAY)
     done = keep_up(lake, raw_for_a_day, LATER, event_hour=HOUR)
     assert [(e.event_hour, e.kept_because) for e in done.expired] == [(HOUR, None)]
-    assert upkeep.COMPACTED_TABLES[0] == "raw_telemetry"
 
 
 # --- the plan ---
+
+
+def test_every_table_can_be_compacted() -> None:
+    assert set(compaction.SORTED_BY) == {contract.name for contract in CONTRACTS}
 
 
 def described(*files: tuple[str, int, str, str]) -> pl.DataFrame:
