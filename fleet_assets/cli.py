@@ -23,6 +23,8 @@ COMMAND_MODULES = (
     "contracts",
     "lake",
     "gaps",
+    "ledger",
+    "doctor",
     "docs",
     "upkeep",
 )

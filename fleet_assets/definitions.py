@@ -26,6 +26,7 @@ from fleet_assets.assets.common import hours
 from fleet_assets.assets.dlq import build_dlq, dlq_published_spec
 from fleet_assets.assets.ingest import ingest_assets, landing_job
 from fleet_assets.assets.lake_upkeep import lake_upkeep, lake_upkeep_job, lake_upkeep_schedule
+from fleet_assets.assets.ledger import ledger_spec
 from fleet_assets.assets.marts import build_marts
 from fleet_assets.assets.platform import Platform
 from fleet_assets.assets.telemetry import build_telemetry_assets
@@ -36,6 +37,7 @@ from fleet_assets.warehouse.dbt_project import prepare_manifest
 from sensors.dlq import build_dlq_sensor
 from sensors.freshness import build_freshness_sensor
 from sensors.landing import build_landing_sensor
+from sensors.ledger import build_ledger_sensor
 from sensors.refresh import REFRESH_JOB, build_refresh_sensor
 
 
@@ -84,6 +86,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
             *ingest_assets(partitions_def),
             *assets,
             dlq,
+            ledger_spec,
             dlq_published_spec(partitions_def),
             lake_upkeep,
         ],
@@ -109,6 +112,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
             build_refresh_sensor(platform, refresh_job),
             build_dlq_sensor(platform, publish_job),
             build_freshness_sensor(platform),
+            build_ledger_sensor(platform),
         ],
         resources={"platform": platform, **(resource_overrides or {})},
         executor=in_process_executor,

@@ -72,6 +72,9 @@ class Settings(BaseSettings):
         ge=timedelta(hours=1),
         description="How long replaced files of the lake stay, for readers under way.",
     )
+    disk_reserve_bytes: int = Field(
+        2 * 1024**3, gt=0, description="`fleet doctor` warns when less than this is free."
+    )
     topic: str = Field("vehicle-telemetry", description="Kafka topic of the telemetry.")
     dlq_topic: str = Field("telemetry-dlq", description="Kafka topic that rejects are sent to.")
     topic_partitions: int = Field(6, gt=0, description="Partitions of the topic when it is made.")

@@ -125,7 +125,7 @@ class PlatformRun:
     def move_retries(self, wait: timedelta) -> None:
         """Failed hours wait for so long from now; a negative wait: they are due."""
         self.query(
-            "update warehouse.partition_ledger set next_attempt_at = now() + %s"
+            "update warehouse.stage_ledger set next_attempt_at = now() + %s"
             " where next_attempt_at is not null returning 1",
             wait,
         )

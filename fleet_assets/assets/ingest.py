@@ -28,6 +28,7 @@ from fleet_assets.assets.common import (
     markdown_table,
     warehouse_key,
 )
+from fleet_assets.assets.ledger import partition_metadata
 from fleet_assets.assets.platform import Platform
 from fleet_assets.assets.stages import contract_evaluation, log_check
 from fleet_assets.fault_points import fault_point
@@ -80,6 +81,7 @@ def land_ranges(context: OpExecutionContext, config: LandingConfig, platform: Pl
         context.log.warning(str(error))
     if verdicts:
         log_check(context, contract_evaluation(verdicts["landings"], None))
+    held = partition_metadata(platform.lake, list(per_hour))
     for event_hour, messages in sorted(per_hour.items()):
         landed_here = Verdict("raw_telemetry", messages, verdicts["raw_telemetry"].failures)
         log_check(context, contract_evaluation(landed_here, event_hour))
@@ -88,7 +90,7 @@ def land_ranges(context: OpExecutionContext, config: LandingConfig, platform: Pl
                 "raw_telemetry",
                 partition=event_hour,
                 metadata={
-                    "dagster/partition_row_count": MetadataValue.int(messages),
+                    **held.get((event_hour, "raw_telemetry"), {}),
                     "messages": MetadataValue.int(messages),
                     "raw version": MetadataValue.int(version),
                 },

@@ -18,6 +18,7 @@ from fleet_assets.assets.common import listed
 from fleet_assets.fault_points import fault_point
 from fleet_assets.telemetry.validation import InvalidHourError, Verdict
 from fleet_assets.warehouse.ledger import LedgerEntry, Stage, read_ledger, record, record_failure
+from fleet_assets.warehouse.overrides import released_hours
 
 T = TypeVar("T")
 
@@ -48,8 +49,9 @@ def work_hours(
 ) -> dict[str, T]:
     """Does the work for each hour of the run and notes in the ledger how it went.
 
-    An hour whose upstream stage failed is withheld. In a run of one hour a failure fails the run,
-    so that the UI shows the partition as failed; in a range the other hours go on.
+    An hour whose upstream stage failed is withheld, unless an override lets it go on with what it
+    last had. In a run of one hour a failure fails the run, so that the UI shows the partition as
+    failed; in a range the other hours go on, and so does what depends on a released hour.
 
     Args:
         together: does many hours at once and may leave any out, which are then done one by one.
@@ -61,6 +63,7 @@ def work_hours(
     held_back = _failed(postgres_url, upstream, event_hours) if upstream else {}
     done: dict[str, T] = {}
     failed: dict[str, str] = {}
+    released = released_hours(postgres_url, stage, event_hours)
     if together is not None and len(event_hours) > 1:
         done |= together([hour for hour in event_hours if hour not in held_back])
         context.log.info(f"{len(done)} of {len(event_hours)} hours done together")
@@ -84,6 +87,7 @@ def work_hours(
                 [
                     LedgerEntry(s, event_hour, state="withheld", detail=reason)
                     for s in _AFTER.get(stage, ())
+                    if event_hour not in released
                 ],
             )
             on_failure(event_hour, error)
@@ -101,7 +105,7 @@ def work_hours(
         ],
     )  # fmt: skip
     fault_point(f"stages.{stage}_noted")
-    if failed and len(event_hours) == 1:
+    if failed and len(event_hours) == 1 and event_hours[0] not in released:
         raise Failure(f"{event_hours[0]}: {failed[event_hours[0]]}")
     if held_back and len(event_hours) == 1:
         raise Failure(f"{event_hours[0]} is withheld: {held_back[event_hours[0]]}")
@@ -149,7 +153,9 @@ def failure_metadata(error: Exception) -> dict[str, MetadataValue[Any]]:
 
 
 def _failed(postgres_url: str, stage: Stage, event_hours: list[str]) -> dict[str, str]:
-    entries = read_ledger(postgres_url, stage, event_hours)
+    released = released_hours(postgres_url, stage, event_hours)
+    held_back = [hour for hour in event_hours if hour not in released]
+    entries = read_ledger(postgres_url, stage, held_back)
     return {
         e.event_hour: f"{stage} {e.state}: {e.detail or 'no detail'}"
         for e in entries

@@ -18,6 +18,7 @@ from dagster import (
 from pydantic import Field
 
 from fleet_assets.assets.common import LAKE, QUALITY, lake_spec, warehouse_key
+from fleet_assets.assets.ledger import partition_metadata
 from fleet_assets.assets.platform import Platform
 from fleet_assets.assets.stages import (
     CONTRACT_CHECK,
@@ -105,12 +106,14 @@ def build_telemetry_assets(partitions_def: HourlyPartitionsDefinition) -> Assets
             if config.rebuild
             else lambda hours: refresh_together(lake, hours, known, late_after),
         )
+        held = partition_metadata(lake, list(done))
         for event_hour, result in done.items():
             for verdict in result.verdicts or [Verdict(name, 0, ()) for name in TABLES]:
                 _log_verdict(context, event_hour, verdict)
             for key in context.selected_asset_keys:
                 name = key.path[-1]
-                add_hour_metadata(context, name, event_hour, _metadata(name, result))
+                of_table = held.get((event_hour, name), {})
+                add_hour_metadata(context, name, event_hour, of_table | _metadata(name, result))
         for key in context.selected_asset_keys:
             yield MaterializeResult(asset_key=key)
 

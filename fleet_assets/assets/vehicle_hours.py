@@ -14,6 +14,7 @@ from dagster import (
 )
 
 from fleet_assets.assets.common import LAKE, QUALITY, lake_spec, markdown_table
+from fleet_assets.assets.ledger import partition_metadata
 from fleet_assets.assets.platform import Platform
 from fleet_assets.assets.stages import (
     CONTRACT_CHECK,
@@ -86,6 +87,7 @@ def build_vehicle_hours(partitions_def: HourlyPartitionsDefinition) -> AssetsDef
             upstream="telemetry",
             on_failure=on_failure,
         )
+        held = partition_metadata(lake, list(done))
         for event_hour, result in done.items():
             checked = {verdict.table: verdict for verdict in result.verdicts}
             for name in _UPSTREAM:
@@ -93,7 +95,8 @@ def build_vehicle_hours(partitions_def: HourlyPartitionsDefinition) -> AssetsDef
             for key in context.selected_asset_keys:
                 name = key.path[-1]
                 told = _metadata(result) | (_longest(result) if name == _HOURS else {})
-                add_hour_metadata(context, name, event_hour, told)
+                of_table = held.get((event_hour, name), {})
+                add_hour_metadata(context, name, event_hour, of_table | told)
         for key in context.selected_asset_keys:
             yield MaterializeResult(asset_key=key)
 

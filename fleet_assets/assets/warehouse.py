@@ -13,11 +13,13 @@ from dagster import (
     multi_asset,
 )
 
-from fleet_assets.assets.common import OWNERS, WAREHOUSE, column_schema, warehouse_key
+from fleet_assets.assets.common import LANE_TAG, OWNERS, WAREHOUSE, column_schema, warehouse_key
+from fleet_assets.assets.ledger import revision_metadata
 from fleet_assets.assets.platform import Platform
 from fleet_assets.assets.stages import failure_metadata, work_hours
 from fleet_assets.contracts.tables import TABLE_BY_NAME
 from fleet_assets.warehouse.from_lake import TABLES, LoadedHour, load_hour
+from fleet_assets.warehouse.lake_ledger import sync_lake_ledger
 
 LOADED = {warehouse_key(table): table for table in TABLES}
 
@@ -63,16 +65,26 @@ def build_warehouse_load(partitions_def: HourlyPartitionsDefinition) -> AssetsDe
             context,
             url,
             "warehouse",
-            work=lambda hour: load_hour(lake, url, hour, context.run_id),
+            work=lambda hour: load_hour(
+                lake,
+                url,
+                hour,
+                context.run_id,
+                late_after=platform.settings.late_after,
+                by_hand=LANE_TAG not in context.run.tags,
+            ),
             version_of=lambda result: result.processed_version,
             rows_of=lambda result: sum(result.rows.values()),
             upstream="vehicle_hours",
             on_failure=on_failure,
         )
+        sync_lake_ledger(lake, url, context.partition_keys)
+        revised = revision_metadata(url, list(done))
         for event_hour, result in done.items():
             for key in context.selected_asset_keys:
                 context.add_asset_metadata(
                     {
+                        **revised[event_hour],
                         "dagster/partition_row_count": MetadataValue.int(result.rows[LOADED[key]]),
                         "raw version": MetadataValue.int(result.processed_version),
                     },

@@ -25,7 +25,7 @@ ORDER BY partition DESC NULLS FIRST, asset_key, check_name
 LIMIT %(limit)s
 """
 _FAILED_HOURS = """
-SELECT stage, event_hour, coalesce(detail, '') FROM warehouse.partition_ledger
+SELECT stage, event_hour, coalesce(detail, '') FROM warehouse.stage_ledger
 WHERE state IN ('failed', 'withheld') ORDER BY event_hour DESC, stage LIMIT %(limit)s
 """
 
@@ -48,6 +48,14 @@ def failing_checks(postgres_url: str, settings: Settings) -> list[str]:
     with psycopg.connect(postgres_url, connect_timeout=10) as warehouse:
         for stage, hour, detail in warehouse.execute(_FAILED_HOURS, {"limit": _SHOWN}):
             failing.append(f"{stage} {hour}: {' '.join(detail.split())[:200]}")
+    return failing + failing_verdicts(postgres_url, settings)
+
+
+def failing_verdicts(postgres_url: str, settings: Settings) -> list[str]:
+    """One line per check whose newest verdict is a failure, newest hours first."""
+    import psycopg
+
+    failing: list[str] = []
     try:
         with psycopg.connect(dagster_database(postgres_url, settings), connect_timeout=10) as own:
             for asset_key, check, partition in own.execute(_LATEST, {"limit": _SHOWN}):

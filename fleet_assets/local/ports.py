@@ -47,10 +47,16 @@ def is_listening(port: int) -> bool:
 
 
 def _holder(port: int) -> str:
+    holder = holder_of(port)
+    return "" if holder is None else f", held by {holder}"
+
+
+def holder_of(port: int) -> str | None:
+    """Who listens on ``port``, as far as the system tells."""
     try:
         connections = psutil.net_connections("tcp")
     except psutil.Error:
-        return ""
+        return None
     for connection in connections:
         if (
             connection.status == psutil.CONN_LISTEN
@@ -59,7 +65,7 @@ def _holder(port: int) -> str:
             and connection.pid
         ):
             try:
-                return f", held by {psutil.Process(connection.pid).name()}, pid {connection.pid}"
+                return f"{psutil.Process(connection.pid).name()}, pid {connection.pid}"
             except psutil.Error:
-                return f", held by pid {connection.pid}"
-    return ""
+                return f"pid {connection.pid}"
+    return None

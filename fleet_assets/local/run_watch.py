@@ -82,6 +82,13 @@ def _worker_lives(instance: DagsterInstance, record: RunRecord, starting_grace: 
         return True
 
 
+def look_once() -> None:
+    """End dead runs once and print their ids, for `fleet doctor --fix`."""
+    with DagsterInstance.get() as instance:
+        for run_id in end_dead_runs(instance, STARTING_GRACE):
+            sys.stdout.write(f"{run_id}\n")
+
+
 def main(ready_file: Path) -> None:
     """Look once, say so by creating ``ready_file``, and go on looking."""
     with DagsterInstance.get() as instance:

@@ -85,6 +85,11 @@ def stop_leftovers(home: Path, report: Callable[[str], None]) -> None:
     psutil.wait_procs(alive, timeout=_GRACE_SECONDS)
 
 
+def leftovers(home: Path) -> list[str]:
+    """Processes of a supervisor of ``home``, name and number; only sensible when none runs."""
+    return [f"{_name(process)} (pid {process.pid})" for process in _owned_by(home)]
+
+
 def _owned_by(home: Path) -> list[psutil.Process]:
     family = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     found = []

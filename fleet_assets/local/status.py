@@ -65,7 +65,7 @@ def platform_status(settings: Settings) -> PlatformStatus:
         state = None
     kafka = settings.kafka_bootstrap_servers or (state.kafka_bootstrap_servers if state else None)
     postgres = settings.postgres_url or (state.postgres_url if state else None)
-    services = _services(settings, state)
+    services = service_states(settings, state)
     lake = settings.lake_url or str(settings.home.absolute() / "lake")
     flow, problem = FlowStatus(), None
     answers = all(services[name].state in _WELL for name in ("kafka", "postgres"))
@@ -86,7 +86,13 @@ def platform_status(settings: Settings) -> PlatformStatus:
     )
 
 
-def _services(settings: Settings, state: PlatformState | None) -> dict[str, ServiceState]:
+def service_states(settings: Settings, state: PlatformState | None) -> dict[str, ServiceState]:
+    """Each service by its process and by a question that it must answer.
+
+    Args:
+        settings: the installation.
+        state: what the running supervisor says; None: none runs.
+    """
     known = dict(state.services) if state else {}
     if state is None:
         for name in _EXPECTED:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import polars as pl
+import psycopg
 
 from fleet_assets.lake.refresh import app_id
 from fleet_assets.lake.store import Lake
 from fleet_assets.warehouse.ledger import LedgerEntry
 from fleet_assets.warehouse.load import LoadedTable, replace_hours
+from fleet_assets.warehouse.revisions import cause_of, counts_of, note_revision, shown_counts
+from partitions.hours import HOUR, hour_start
 
 TABLES: Final[tuple[LoadedTable, ...]] = (
     "vehicle_hours",
@@ -28,8 +32,26 @@ class LoadedHour:
     rows: dict[str, int]
 
 
-def load_hour(lake: Lake, postgres_url: str, event_hour: str, run_id: str | None) -> LoadedHour:
-    """Replaces the hour in the warehouse by what the lake holds."""
+def load_hour(
+    lake: Lake,
+    postgres_url: str,
+    event_hour: str,
+    run_id: str | None,
+    *,
+    late_after: timedelta = timedelta(),
+    by_hand: bool = False,
+) -> LoadedHour:
+    """Replaces the hour in the warehouse by what the lake holds.
+
+    Args:
+        lake: the lake.
+        postgres_url: the warehouse.
+        event_hour: key of the hour.
+        run_id: the run that loads.
+        late_after: until so long after its end an hour still fills; what changes later is noted as
+            a revision, in the same transaction.
+        by_hand: somebody asked for the hour to be made anew.
+    """
     frames: dict[LoadedTable, pl.DataFrame] = {}
     marks: list[int] = []
     for name in TABLES:
@@ -42,5 +64,18 @@ def load_hour(lake: Lake, postgres_url: str, event_hour: str, run_id: str | None
     entry = LedgerEntry(
         "warehouse", event_hour, processed_version=version, rows=total, run_id=run_id
     )
-    replace_hours(postgres_url, frames, [event_hour], [entry])
+
+    def note(connection: psycopg.Connection) -> None:
+        shown = shown_counts(connection, event_hour)
+        if shown is None or datetime.now(UTC) < hour_start(event_hour) + HOUR + late_after:
+            return
+        loaded = counts_of(
+            frames["telemetry_outcomes"],
+            frames["vehicle_outcomes"],
+            frames["vehicle_hours"].height,
+        )
+        cause = cause_of(shown, loaded, by_hand=by_hand)
+        note_revision(connection, event_hour, shown, loaded, cause, run_id)
+
+    replace_hours(postgres_url, frames, [event_hour], [entry], before=note)
     return LoadedHour(event_hour, version, {name: frames[name].height for name in TABLES})

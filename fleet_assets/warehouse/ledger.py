@@ -1,7 +1,9 @@
 """The ledger: which hours each stage has processed, up to which version of the raw table.
 
-What belongs here: reading it, and what a success, a failure or a withholding writes. What
-follows from it for the marts is in ``staleness.py``.
+What belongs here: what a success, a failure or a withholding writes into `stage_ledger`, which only
+the flow knows. What the lake holds of each hour stands beside it (``lake_ledger.py``); the view
+`partition_ledger` shows both by hour and table (``ledger_view.py``). What follows for the marts is
+in ``staleness.py``.
 """
 
 from __future__ import annotations
@@ -62,7 +64,7 @@ def read_ledger(
 ) -> list[LedgerEntry]:
     """Entries in order of stage and hour, of one stage and of some hours if so asked."""
     query = f"""
-        select {", ".join(COLUMNS)} from warehouse.partition_ledger
+        select {", ".join(COLUMNS)} from warehouse.stage_ledger
         where
             (%(stage)s::text is null or stage = %(stage)s)
             and (%(hours)s::text[] is null or event_hour = any(%(hours)s))
@@ -76,7 +78,8 @@ def read_ledger(
 def record(target: Target, entries: Iterable[LedgerEntry]) -> None:
     """Note successes (``fresh``) and withheld hours; the server sets the times.
 
-    A success ends failures and withholding. A withheld hour keeps what its last success wrote.
+    A success ends failures, withholding and an override (see ``overrides.py``). A withheld hour
+    keeps what its last success wrote.
 
     Args:
         target: an open connection, to share its transaction, or an address.
@@ -99,6 +102,7 @@ def record(target: Target, entries: Iterable[LedgerEntry]) -> None:
     def write(connection: psycopg.Connection) -> None:
         with connection.cursor() as cursor:
             cursor.executemany(_SUCCESS, done)
+            cursor.executemany(_PASSED, done)
             cursor.executemany(_WITHHELD, withheld)
 
     within(target, write)
@@ -134,13 +138,14 @@ def within(target: Target, work: Callable[[psycopg.Connection], Result]) -> Resu
 
 
 _SUCCESS = """
-insert into warehouse.partition_ledger as known (
+insert into warehouse.stage_ledger as known (
     stage, event_hour, hour_start, processed_version, state, attempts, detail, rows, run_id,
-    first_processed_at, processed_at, source_processed_at
+    first_processed_at, processed_at, source_processed_at, last_run_at
 )
 values (
     %(stage)s, %(event_hour)s, %(hour_start)s, %(processed_version)s, 'fresh', 0, %(detail)s,
-    %(rows)s, %(run_id)s, clock_timestamp(), clock_timestamp(), %(source_processed_at)s
+    %(rows)s, %(run_id)s, clock_timestamp(), clock_timestamp(), %(source_processed_at)s,
+    clock_timestamp()
 )
 on conflict (stage, event_hour) do update set
     processed_version = excluded.processed_version,
@@ -152,24 +157,38 @@ on conflict (stage, event_hour) do update set
     run_id = excluded.run_id,
     first_processed_at = coalesce(known.first_processed_at, excluded.first_processed_at),
     processed_at = excluded.processed_at,
-    source_processed_at = excluded.source_processed_at
+    source_processed_at = excluded.source_processed_at,
+    last_run_at = excluded.last_run_at
+"""
+
+_PASSED = """
+update warehouse.ledger_overrides set ended_by = 'the hour passed', ended_at = clock_timestamp()
+where stage = %(stage)s and event_hour = %(event_hour)s and ended_at is null
 """
 
 _WITHHELD = """
-insert into warehouse.partition_ledger (stage, event_hour, hour_start, state, detail, run_id)
-values (%(stage)s, %(event_hour)s, %(hour_start)s, 'withheld', %(detail)s, %(run_id)s)
+insert into warehouse.stage_ledger (
+    stage, event_hour, hour_start, state, detail, run_id, last_run_at
+)
+values (
+    %(stage)s, %(event_hour)s, %(hour_start)s, 'withheld', %(detail)s, %(run_id)s,
+    clock_timestamp()
+)
 on conflict (stage, event_hour) do update set
-    state = 'withheld', detail = excluded.detail, run_id = excluded.run_id
+    state = 'withheld',
+    detail = excluded.detail,
+    run_id = excluded.run_id,
+    last_run_at = excluded.last_run_at
 """
 
 # The exponent is bounded only so that it cannot overflow; the cap decides long before.
 _FAILURE = """
-insert into warehouse.partition_ledger as known (
-    stage, event_hour, hour_start, state, attempts, next_attempt_at, detail, run_id
+insert into warehouse.stage_ledger as known (
+    stage, event_hour, hour_start, state, attempts, next_attempt_at, detail, run_id, last_run_at
 )
 values (
     %(stage)s, %(event_hour)s, %(hour_start)s, 'failed', 1, clock_timestamp() + %(base)s,
-    %(detail)s, %(run_id)s
+    %(detail)s, %(run_id)s, clock_timestamp()
 )
 on conflict (stage, event_hour) do update set
     state = 'failed',
@@ -177,5 +196,6 @@ on conflict (stage, event_hour) do update set
     next_attempt_at = clock_timestamp()
         + least(%(base)s * power(2, least(known.attempts, 20)), %(cap)s),
     detail = excluded.detail,
-    run_id = excluded.run_id
+    run_id = excluded.run_id,
+    last_run_at = excluded.last_run_at
 """

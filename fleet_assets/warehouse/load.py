@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final, Literal
 
@@ -35,6 +35,7 @@ def replace_hours(
     frames: Mapping[LoadedTable, pl.DataFrame],
     hours: Sequence[str],
     ledger: Iterable[LedgerEntry] = (),
+    before: Callable[[psycopg.Connection], None] | None = None,
 ) -> int:
     """Make ``frames`` everything that these hours hold; readers see all of it or none of it.
 
@@ -44,6 +45,7 @@ def replace_hours(
             An hour without rows ends empty.
         hours: keys of the hours that are replaced.
         ledger: entries written in the same transaction.
+        before: called within the transaction while the hours still hold what they held.
 
     Returns:
         The number of rows loaded.
@@ -62,6 +64,8 @@ def replace_hours(
 
     def work(connection: psycopg.Connection) -> int:
         _take_turns(connection, hours)
+        if before is not None:
+            before(connection)
         for table, frame in ready.items():
             connection.execute(
                 sql.SQL("delete from {} where {}").format(_name(table), hours_predicate(hours))

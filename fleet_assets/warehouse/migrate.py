@@ -11,6 +11,7 @@ import threading
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 
 from fleet_assets.warehouse.connection import WarehouseError, connect, plain_url, server_name
 
@@ -63,3 +64,11 @@ def _check_server(postgres_url: str) -> None:
             f"PostgreSQL at {server_name(postgres_url)} is version {version}: "
             f"{OLDEST_SERVER} or newer is needed."
         )
+
+
+def known_migrations() -> list[str]:
+    """Revisions of this installation, oldest first."""
+    config = Config()
+    config.set_main_option("script_location", "fleet_assets.warehouse:migrations")
+    scripts = ScriptDirectory.from_config(config)
+    return [script.revision for script in reversed(list(scripts.walk_revisions()))]

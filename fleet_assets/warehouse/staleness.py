@@ -53,8 +53,8 @@ def hours_to_requeue(postgres_url: str) -> set[str]:
 
 _PENDING = """
 select loaded.event_hour
-from warehouse.partition_ledger as loaded
-left join warehouse.partition_ledger as shown
+from warehouse.stage_ledger as loaded
+left join warehouse.stage_ledger as shown
     on loaded.event_hour = shown.event_hour and shown.stage = 'marts'
 where
     loaded.stage = 'warehouse'

@@ -184,7 +184,7 @@ def test_rebuilding_a_window_is_idempotent_and_readers_never_miss_it(built: Ware
 def test_totals_that_differ_from_the_landed_offsets_fail(built: Warehouse) -> None:
     words = ("test", "--select", "data_quality_totals_equal_outcomes")
     change = "update warehouse.telemetry_outcomes set read = read + %s where event_hour = %s"
-    settle = "update warehouse.partition_ledger set processed_at = '2026-03-01'"
+    settle = "update warehouse.stage_ledger set processed_at = '2026-03-01'"
 
     def miscount(by: int) -> None:
         with psycopg.connect(built.url) as connection:

@@ -106,7 +106,7 @@ def test_hours_whose_dbt_run_failed_come_back_when_they_are_due(warehouse: str) 
     assert pending_marts(warehouse) == []
     query(
         warehouse,
-        "update warehouse.partition_ledger set next_attempt_at = now() where stage = 'marts' "
+        "update warehouse.stage_ledger set next_attempt_at = now() where stage = 'marts' "
         "returning 1",
     )
     assert pending_marts(warehouse) == [HOUR]

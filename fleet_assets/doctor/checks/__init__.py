@@ -1,0 +1,1 @@
+"""Pure checks: facts → findings. Nothing here asks anybody or knows the time by itself."""

@@ -1,0 +1,1 @@
+"""Adapters that gather the facts for the checks. They judge nothing and change nothing."""

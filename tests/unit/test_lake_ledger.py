@@ -1,0 +1,110 @@
+"""What the lake tells of its hours and tables: input, marks, rows, files, bytes, holes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from telemetry_data import HOUR, LATE_AFTER, land_values, message
+
+from fleet_assets.lake.ledger import (
+    LEDGER_TABLES,
+    damaged_hours,
+    hours_with_losses,
+    lake_ledger,
+    ledger_snapshots,
+)
+from fleet_assets.lake.log import all_marks, mentioned_files, stored_files
+from fleet_assets.lake.refresh import app_id, refresh_hour
+from fleet_assets.lake.store import Lake
+
+EARLIER = "2026-02-01T04"
+KNOWN = frozenset(["v1"])
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    """One hour taken in (one message accepted, one refused), another that has only landed."""
+    lake = Lake(str(tmp_path))
+    land_values(lake, [message("v1"), message("v2")])
+    refresh_hour(lake, HOUR, KNOWN, LATE_AFTER)
+    land_values(lake, [message("v1", timestamp="2026-02-01T04:00:00Z")], start=2)
+    return lake
+
+
+def rows(lake: Lake) -> dict[tuple[str, str], dict[str, Any]]:
+    found = lake_ledger(ledger_snapshots(lake)).iter_rows(named=True)
+    return {(row["event_hour"], row["table_name"]): row for row in found}
+
+
+def test_every_hour_has_a_row_for_every_table(lake: Lake) -> None:
+    assert set(rows(lake)) == {(h, t) for h in (HOUR, EARLIER) for t in LEDGER_TABLES}
+    assert lake_ledger(ledger_snapshots(lake), [HOUR]).height == len(LEDGER_TABLES)
+
+
+def test_rows_files_and_bytes_are_those_of_the_files(lake: Lake) -> None:
+    found = rows(lake)
+    assert found[HOUR, "raw_telemetry"]["rows"] == 2
+    assert found[HOUR, "telemetry"]["rows"] == 1
+    assert found[HOUR, "telemetry_rejects"]["rows"] == 1
+    assert found[EARLIER, "telemetry"]["files"] == 0
+    for table in ("raw_telemetry", "telemetry"):
+        stored = stored_files(lake.open(table).delta)
+        of_hour = stored.filter(stored["path"].str.contains(HOUR))
+        assert found[HOUR, table]["files"] == of_hour.height
+        assert found[HOUR, table]["bytes"] == of_hour["size_bytes"].sum()
+
+
+def test_what_has_landed_since_is_not_processed(lake: Lake) -> None:
+    before = rows(lake)
+    newest = before[HOUR, "raw_telemetry"]["newest_version"]
+    assert before[HOUR, "telemetry"]["processed_version"] == newest
+    assert before[EARLIER, "telemetry"]["processed_version"] is None
+    land_values(lake, [message("v1", timestamp="2026-02-01T05:00:09Z")], start=3)
+    after = rows(lake)
+    assert after[HOUR, "raw_telemetry"]["newest_version"] > newest
+    assert after[HOUR, "telemetry"]["processed_version"] == newest
+    assert after[HOUR, "telemetry"]["processed_input_at"] is not None
+
+
+def test_marks_survive_a_checkpoint_and_equal_what_the_table_says(lake: Lake) -> None:
+    telemetry = lake.open("telemetry")
+    telemetry.delta.create_checkpoint()
+    land_values(lake, [message("v1", timestamp="2026-02-01T05:00:09Z")], start=3)
+    refresh_hour(lake, HOUR, KNOWN, LATE_AFTER)
+    refresh_hour(lake, EARLIER, KNOWN, LATE_AFTER)
+    telemetry = lake.open("telemetry")
+    marks = all_marks(telemetry.delta)
+    assert {app_id(HOUR), app_id(EARLIER)} <= set(marks)
+    assert marks == {app: telemetry.committed(app) for app in marks}
+
+
+def test_raw_that_is_gone_or_cut_off_is_named_by_hour(lake: Lake) -> None:
+    raw = lake.open("raw_telemetry")
+    assert damaged_hours(raw) == {}
+    root = Path(raw.delta.table_uri.removeprefix("file://"))
+    by_hour = dict(zip(raw.files["event_hour"], raw.files["path"], strict=True))
+    (root / by_hour[HOUR]).unlink()
+    (root / by_hour[EARLIER]).write_bytes(b"PAR1")
+    found = damaged_hours(lake.open("raw_telemetry"))
+    assert "1 gone" in found[HOUR]
+    assert "1 of another size" in found[EARLIER]
+
+
+def test_losses_are_told_for_the_hours_that_the_landing_touched(lake: Lake) -> None:
+    version = rows(lake)[EARLIER, "raw_telemetry"]["newest_version"]
+    assert set(hours_with_losses(ledger_snapshots(lake), {version: 7})) == {EARLIER}
+    refresh_hour(lake, EARLIER, KNOWN, LATE_AFTER)
+    lake.open("raw_telemetry").delta.optimize.compact()
+    found = hours_with_losses(ledger_snapshots(lake), {version: 7})
+    assert set(found) == {EARLIER}
+    assert "7" in found[EARLIER]
+
+
+def test_files_of_older_versions_are_still_mentioned(lake: Lake) -> None:
+    before = set(stored_files(lake.open("telemetry_outcomes").delta)["path"])
+    refresh_hour(lake, HOUR, KNOWN, LATE_AFTER, force_rebuild=True)
+    table = lake.open("telemetry_outcomes")
+    assert before <= mentioned_files(table.delta)
+    assert not before & set(table.files["path"])
