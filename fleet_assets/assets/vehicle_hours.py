@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dagster import (
     AssetCheckSpec,
     AssetExecutionContext,
+    AssetKey,
     AssetsDefinition,
     BackfillPolicy,
     HourlyPartitionsDefinition,
@@ -97,8 +98,9 @@ def build_vehicle_hours(partitions_def: HourlyPartitionsDefinition) -> AssetsDef
                 told = _metadata(result) | (_longest(result) if name == _HOURS else {})
                 of_table = held.get((event_hour, name), {})
                 add_hour_metadata(context, name, event_hour, of_table | told)
-        for key in context.selected_asset_keys:
-            yield MaterializeResult(asset_key=key)
+        for name in _UPSTREAM:  # Dagster wants them in the order in which they depend
+            if AssetKey(name) in context.selected_asset_keys:
+                yield MaterializeResult(asset_key=name)
 
     return refresh
 
