@@ -65,7 +65,7 @@ def contest_of_rows(present: pl.DataFrame, lost: pl.DataFrame, mine: pl.DataFram
         lost: rejects as conflicting duplicates.
         mine: decoded messages that are new.
     """
-    rows = _as_messages(present, mine)
+    rows = _as_messages(_decoded_again(present), mine)
     losers = decode(lost.select("event_hour", *KEY, "value")).rows.drop("i")
     known = pl.concat(
         [losers, lost.select(*ARRIVAL, "append_time", "key", "value", "replay_of")],
@@ -96,6 +96,12 @@ def contest_of_rows(present: pl.DataFrame, lost: pl.DataFrame, mine: pl.DataFram
         how="diagonal",
     )
     return Contest(after.kept, rejects, [(counted, 1)])
+
+
+def _decoded_again(present: pl.DataFrame) -> pl.DataFrame:
+    """Rows as the present registry reads them: a key may have become a signal since."""
+    messages = present.select("event_hour", *KEY, value=wire_form(present))
+    return decode(messages).rows.drop("i").with_columns(conflict=present["conflict"])
 
 
 def _as_messages(present: pl.DataFrame, like: pl.DataFrame) -> pl.DataFrame:

@@ -41,6 +41,9 @@ class Resolved:
 def canonical_hash(rows: pl.DataFrame) -> pl.Series:
     """SHA-256 of each row's canonical form: its decoded values as JSON, in contract order.
 
+    A signal that the row has no value of is left out, so that the registry may grow without
+    changing which of two conflicting messages wins (explicit nulls stand in `null_signals`).
+
     Args:
         rows: the columns of `telemetry`; `event_hour` and `conflict` do not count.
     """
@@ -49,7 +52,8 @@ def canonical_hash(rows: pl.DataFrame) -> pl.Series:
     with connect() as db:
         db.register("canonical_rows", numbered.to_arrow(compat_level=pl.CompatLevel.oldest()))
         hashes = db.sql(
-            f"SELECT sha256(CAST(to_json(struct_pack({fields})) AS VARCHAR)) AS hash"
+            "SELECT sha256(CAST(json_merge_patch('{}', to_json(struct_pack("
+            f"{fields}))) AS VARCHAR)) AS hash"
             " FROM canonical_rows ORDER BY i"
         ).to_arrow_table()
     return pl.DataFrame(pl.from_arrow(hashes))["hash"]
