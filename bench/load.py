@@ -134,8 +134,12 @@ def _memory(home: str) -> float:
 
 
 def _status(env: dict[str, str]) -> Any:
-    command = [*FLEET, "status", "--json"]
-    return json.loads(subprocess.run(command, env=env, capture_output=True, check=False).stdout)
+    asked = subprocess.run(
+        [*FLEET, "status", "--json"], env=env, capture_output=True, check=False, text=True
+    )
+    if not asked.stdout:
+        raise RuntimeError(asked.stderr)
+    return json.loads(asked.stdout)
 
 
 def _fleet(env: dict[str, str], *words: str) -> None:

@@ -105,12 +105,13 @@ def _judge(messages: pl.DataFrame) -> pl.DataFrame:
 
 def conflict_rejects(verdicts: pl.DataFrame, remark: str = "") -> pl.DataFrame:
     """Messages that lost a conflict, with reason and detail."""
-    return verdicts.filter(pl.col("verdict") == CONFLICTING).with_columns(
+    # rechunked: Polars panics when it puts texts together from columns with empty chunks
+    lost = verdicts.filter(pl.col("verdict") == CONFLICTING).rechunk()
+    return lost.with_columns(
         reason=pl.lit(CONFLICTING),
         detail=pl.format(
-            "{} at {} was sent with other values too{}",
+            "{} at {} was sent with other values too" + remark,
             "vehicle_id",
             pl.col("event_time").dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ"),
-            pl.lit(remark),
         ),
     )
