@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from bench import pipeline, simulator
+from bench import pipeline, simulator, size
 
 if __name__ == "__main__":
     simulator.main()
     pipeline.main()
+    size.main()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -327,6 +330,37 @@ def test_rounds_beside_landings_and_refreshes_leave_everything_right(lake: Lake)
     met = contents(lake)
     refresh(lake, force_rebuild=True)
     assert contents(lake) == met
+
+
+@pytest.mark.parametrize(
+    "point",
+    ["upkeep.files_written", "upkeep.committed", "upkeep.before_vacuum", "expiry.committed"],
+)
+def test_an_upkeep_that_is_killed_leaves_all_rows_and_the_next_one_finishes(
+    lake: Lake, point: str
+) -> None:
+    trickle(lake, 0, 2)
+    kept = ("telemetry", *FOLLOWERS, "vehicle_hours")
+    before = contents(lake, kept)
+    killed = fleet_upkeep(lake, FLEET_FAULT_POINT=point)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert contents(lake, kept) == before
+    assert_accounted(lake)
+    finished = fleet_upkeep(lake)
+    assert finished.returncode == 0, finished.stderr
+    assert contents(lake, kept) == before
+    assert_accounted(lake)
+    assert len(files(lake, "telemetry")) == 1
+    assert files(lake, "raw_telemetry") == []
+
+
+def fleet_upkeep(lake: Lake, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The command, in a process of its own, with everything old enough to expire."""
+    settings = {"FLEET_LAKE_URL": lake.url, "FLEET_RAW_RETENTION": "PT1S"} | environment
+    return subprocess.run(
+        [sys.executable, "-c", "from fleet_assets.cli import main; main()", "upkeep"],
+        env=os.environ | settings, capture_output=True, text=True, check=False,
+    )  # fmt: skip
 
 
 # --- dead files and the log ---

@@ -53,6 +53,14 @@ def test_fresh_hours_go_first_and_apart_from_history() -> None:
     ]
 
 
+def test_a_year_of_backlog_takes_no_place_of_the_fresh_hour() -> None:
+    backlog = [HourProgress(hour_key(NOW - n * HOUR), 1) for n in range(1, 8_760)]
+    all_lanes = frozenset({"history", "history-2", "retry"})
+    busy = frozenset(hour.event_hour for hour in backlog[:96])
+    planned = plan(*backlog, HourProgress(CURRENT, 1), busy=busy, lanes=all_lanes)
+    assert planned == [PlannedRun("fresh", CURRENT, CURRENT)]
+
+
 @pytest.mark.parametrize(
     ("age", "due"), [(timedelta(0), False), (LATE_INTERVAL / 2, False), (LATE_INTERVAL, True)]
 )
@@ -208,6 +216,28 @@ def test_landing_again_and_again_reads_everything_once(
 def test_a_large_partition_gets_the_room_that_small_ones_leave() -> None:
     held = {0: (0, 10_000), 1: (0, 10), 2: (0, 10_000)}
     assert ranges_to_land(held, {}, 1010) == {0: (0, 500), 1: (0, 10), 2: (0, 500)}
+
+
+@given(
+    backlog=st.integers(1, 30_000),
+    most=st.integers(100, 5_000),
+    arriving=st.integers(0, 40),
+)
+def test_messages_wait_for_what_is_before_them_in_their_partition_and_for_nothing_else(
+    backlog: int, most: int, arriving: int
+) -> None:
+    """Partition 0 has a backlog; `arriving` messages come into each of two during a landing."""
+    landed = {0: 0, 1: 0}
+    ends = {0: backlog, 1: 0}
+    landings = 0
+    while landed[0] < backlog:
+        ends = {p: end + arriving for p, end in ends.items()}
+        ranges = ranges_to_land({p: (0, end) for p, end in ends.items()}, landed, most)
+        assert sum(end - start for start, end in ranges.values()) <= most  # bounded memory
+        landed |= {partition: end for partition, (_, end) in ranges.items()}
+        assert landed[1] == ends[1]  # nothing waits there
+        landings += 1
+    assert landings <= -(-backlog // (most - arriving))
 
 
 def test_offsets_that_kafka_has_expired_are_asked_for_so_that_the_loss_is_noted() -> None:
