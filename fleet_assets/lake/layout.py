@@ -2,7 +2,7 @@
 
 No fixed table of encodings is best for all fleets: a speed in whole km/h is a small dictionary, one
 with decimals is not; positions pack well as differences, noise does not. So a part of the rows is
-encoded every way that all readers know, and the smallest is taken (decision 0011).
+encoded every way that all readers know, and the smallest is taken (decision 0013).
 """
 
 from __future__ import annotations
