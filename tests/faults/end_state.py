@@ -1,0 +1,161 @@
+"""The end state against what was sent: counted from outside, and against a pass without faults."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+from polars.testing import assert_frame_equal
+from victim import landing, refresh
+from warehouse_data import query
+
+from fleet_assets.assets.platform import Platform
+from fleet_assets.kafka.topic import topic_state
+from fleet_assets.lake.conservation import account, offset_differences
+from fleet_assets.lake.landed import landed_hours
+from fleet_assets.lake.store import Lake
+from partitions.hours import hour_key
+
+COUNTS = ["read", "accepted", "duplicate", "rejected", "pending"]
+HISTORY = ["landing_version", "offset_start", "offset_end"]
+"""Columns that tell how the messages were cut into landings: not part of what they say."""
+SAME_ROWS = {
+    "raw_telemetry": ["kafka_partition", "kafka_offset"],
+    "telemetry": ["vehicle_id", "event_time"],
+    "telemetry_rejects": ["kafka_partition", "kafka_offset"],
+    "vehicle_outcomes": ["event_hour", "vehicle_id"],
+    "vehicle_hours": ["event_hour", "vehicle_id"],
+}
+"""Tables whose rows must be the same whatever was killed, with the columns that order them."""
+
+
+class FaultFree(Platform):
+    """The same platform with a lake and a warehouse of its own, which nothing has disturbed."""
+
+    root: str
+    warehouse: str
+
+    @property
+    def lake(self) -> Lake:
+        """Its lake."""
+        return Lake(self.root)
+
+    @property
+    def postgres_url(self) -> str:
+        """Its warehouse."""
+        return self.warehouse
+
+
+def fault_free_pass(root: Path, warehouse: str) -> FaultFree:
+    """Lands all messages of the topic at once and makes every hour once."""
+    platform = FaultFree(root=str(root), warehouse=warehouse)
+    assert landing(platform, most=10**9) > 0
+    for hour in landed_hours(platform.lake.open("raw_telemetry")):
+        refresh(platform, hour.event_hour)
+    return platform
+
+
+def assert_nothing_lost_or_doubled(sent: list[dict[str, Any]], platform: Platform) -> str:
+    """Compares with what the senders wrote down; returns the comparison in words."""
+    lake = platform.lake
+    outcomes = lake.open("telemetry_outcomes").read()
+    read, accepted, duplicate, rejected, pending = outcomes.select(pl.col(COUNTS).sum()).row(0)
+    expected = {
+        "read": sum(s["acknowledged"] for s in sent),
+        "accepted": sum(s["unique_valid_keys"] for s in sent),
+        "duplicate": sum(s["duplicates"] for s in sent),
+        "rejected": sum(s["rejected"] for s in sent),
+    }
+    found = {"read": read, "accepted": accepted, "duplicate": duplicate, "rejected": rejected}
+    assert found == expected
+    assert pending == 0
+    raw = lake.open("raw_telemetry").read(columns=["kafka_partition", "kafka_offset"])
+    assert raw.height == raw.unique().height == expected["read"]
+    telemetry = lake.open("telemetry").read(columns=["vehicle_id", "event_time"])
+    assert telemetry.height == telemetry.unique().height == expected["accepted"]
+    rejects = lake.open("telemetry_rejects").read(columns=["kafka_partition", "kafka_offset"])
+    assert rejects.height == rejects.unique().height == expected["rejected"]
+    return (
+        f"sent {expected['read']:,} = accepted {accepted:,} + duplicate {duplicate:,}"
+        f" + rejected {rejected:,}; lost {expected['read'] - raw.height}, doubled"
+        f" {raw.height - raw.unique().height + telemetry.height - telemetry.unique().height}"
+    )
+
+
+def assert_counts_add_up(platform: Platform) -> str:
+    """Per Kafka partition and event hour, against counts that none of our code has made."""
+    lake = platform.lake
+    per_partition, per_hour = count_in_kafka(platform)
+    outcomes = lake.open("telemetry_outcomes").read()
+    by_partition = outcomes.group_by("kafka_partition").agg(pl.col("read").sum())
+    assert dict(by_partition.iter_rows()) == per_partition
+    raw = lake.open("raw_telemetry").read(
+        columns=["kafka_partition", "event_hour", "reject_reason"]
+    )
+    placed = raw.filter(pl.col("reject_reason").is_null())
+    cells = placed.group_by("kafka_partition", "event_hour").len()
+    assert {(p, h): n for p, h, n in cells.iter_rows()} == dict(per_hour)
+    read = outcomes.group_by("kafka_partition", "event_hour").agg(pl.col("read").sum())
+    landed = raw.group_by("kafka_partition", "event_hour").agg(read=pl.len().cast(pl.Int64))
+    order = ["kafka_partition", "event_hour"]
+    assert_frame_equal(read.sort(order), landed.sort(order))
+    accounts = account(lake, raw["event_hour"].unique().to_list())
+    assert {a.event_hour: a.differences for a in accounts if a.differences or a.pending} == {}
+    assert offset_differences(lake) == []
+    return f"counts agree in {len(per_partition)} partitions x {raw['event_hour'].n_unique()} hours"
+
+
+def assert_same_as_fault_free(platform: Platform, clean: Platform) -> str:
+    """All rows of lake and warehouse are those of a pass without faults."""
+    for table, order in SAME_ROWS.items():
+        ours, theirs = (
+            p.lake.open(table).read().drop(HISTORY, strict=False).sort(order)
+            for p in (platform, clean)
+        )
+        assert_frame_equal(ours, theirs, check_exact=True)
+    totals = [
+        p.lake.open("telemetry_outcomes").read()
+        .group_by("event_hour", "kafka_partition").agg(pl.col([*COUNTS, "late"]).sum())
+        .sort("event_hour", "kafka_partition")
+        for p in (platform, clean)
+    ]  # fmt: skip
+    assert_frame_equal(*totals)
+    for table in ("vehicle_hours", "vehicle_outcomes"):
+        statement = f"select t::text from warehouse.{table} t order by 1"
+        assert query(platform.postgres_url, statement) == query(clean.postgres_url, statement)
+    rows = clean.lake.open("telemetry").read(columns=["event_hour"]).height
+    return f"content equal to a fault-free pass: {rows:,} rows of telemetry"
+
+
+def count_in_kafka(platform: Platform) -> tuple[dict[int, int], Counter[tuple[int, str]]]:
+    """Messages per partition, and those that tell vehicle and time per partition and hour."""
+    topic = platform.settings.topic
+    watermarks = topic_state(platform.broker, topic).watermarks
+    options = {"group.id": "count", "enable.auto.commit": False}
+    consumer = Consumer(platform.broker.config(**options))
+    consumer.assign([TopicPartition(topic, p, OFFSET_BEGINNING) for p in watermarks])
+    left = {p: high - low for p, (low, high) in watermarks.items()}
+    per_partition = {p: n for p, n in left.items() if n}
+    per_hour: Counter[tuple[int, str]] = Counter()
+    while any(left.values()):
+        for message in consumer.consume(1000, timeout=10.0):
+            assert message.error() is None, message.error()
+            left[message.partition()] -= 1
+            if hour := _hour_of(message.value() or b""):
+                per_hour[message.partition(), hour] += 1
+    consumer.close()
+    return per_partition, per_hour
+
+
+def _hour_of(value: bytes) -> str | None:
+    try:
+        said = json.loads(value)
+        moment = datetime.fromisoformat(said["timestamp"])
+        return hour_key(moment) if moment.tzinfo and said["vehicle_id"] else None
+    except (ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,211 @@
+"""What the kill suites share: the fault points in the source, processes to kill, and the load."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from platform_run import wait_until
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_S = 120
+"""A process that ought to die at a point has this long to come by, on a busy machine."""
+KILLS: Counter[str] = Counter()
+"""How many processes were killed, by the way of it; shown at the end of the session."""
+NOTES: list[str] = []
+"""Further lines for the end of the session."""
+
+
+def fault_points() -> dict[str, str]:
+    """Every ``fault_point("…")`` in the source and its file; ``*`` where a name is put in."""
+    found: dict[str, str] = {}
+    for package in ("fleet_assets", "partitions", "sensors"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if not isinstance(node, ast.Call):
+                    continue
+                name = node.func.attr if isinstance(node.func, ast.Attribute) else node.func
+                if (name if isinstance(name, str) else getattr(name, "id", "")) == "fault_point":
+                    found[_text(node.args[0])] = str(path.relative_to(ROOT))
+    return found
+
+
+def _text(argument: ast.expr) -> str:
+    if isinstance(argument, ast.JoinedStr):
+        return "".join(
+            str(part.value) if isinstance(part, ast.Constant) else "*" for part in argument.values
+        )
+    assert isinstance(argument, ast.Constant), "a fault point has a literal name"
+    return str(argument.value)
+
+
+def named_by(point: str, pattern: str) -> bool:
+    """Whether a point of this name is one that the source writes so."""
+    return re.fullmatch(re.escape(pattern).replace(r"\*", r"\w+"), point) is not None
+
+
+def child_env(env: dict[str, str]) -> dict[str, str]:
+    """Environment of a child that finds this tree and the test helpers."""
+    tests = ROOT / "tests"
+    path = os.pathsep.join(map(str, (ROOT, tests, tests / "faults")))
+    return {**os.environ, **env, "PYTHONPATH": path}
+
+
+class Victim:
+    """A process of `victim.py`: it has imported everything and waits for its order."""
+
+    def __init__(self, env: dict[str, str]) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("victim.py"))],
+            env=child_env(env),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def ready(self) -> Victim:
+        """Wait until it has imported everything."""
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == "ready\n", self.process.communicate()[1]
+        return self
+
+    def order(self, **order: Any) -> None:
+        """Let it work."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(order) + "\n")
+        self.process.stdin.flush()
+
+    def end(self, seconds: float = PATIENCE_S) -> int:
+        """Wait for its end; 0, or the signal that killed it as a negative number."""
+        try:
+            _, errors = self.process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.communicate()
+            return 1
+        if self.process.returncode > 0:
+            sys.stderr.write(errors)
+        return self.process.returncode
+
+
+@dataclass
+class Arena:
+    """One lake, topic and warehouse on which processes are killed.
+
+    Attributes:
+        env: settings of the platform, as every process gets them.
+        kinds: how many were killed here, by the way of it.
+    """
+
+    env: dict[str, str]
+    kinds: Counter[str] = field(default_factory=Counter)
+    _waiting: Victim | None = None
+
+    def victim(self) -> Victim:
+        """A process that waits for its order; the next one already starts behind it."""
+        found = self._waiting or Victim(self.env)
+        self._waiting = Victim(self.env)
+        return found.ready()
+
+    def close(self) -> None:
+        """End the process that nobody has called for."""
+        if self._waiting is not None:
+            self._waiting.process.kill()
+            self._waiting.process.communicate()
+
+    def kill_at(self, point: str, work: str = "flow") -> None:
+        """A process dies at a fault point."""
+        victim = self.victim()
+        victim.order(work=work, point=point)
+        assert victim.end() == -signal.SIGKILL, f"{work} never came by {point}, or failed (above)"
+        self._count(f"{work}: fault point")
+
+    def kill_torn(self, table: str, work: str = "flow") -> None:
+        """A process dies when files of a table are written and, mostly, not yet committed."""
+        victim = self.victim()
+        victim.order(work=work, torn=table)
+        assert victim.end() == -signal.SIGKILL, f"{work} never wrote {table}, or failed (above)"
+        self._count(f"{work}: files written, not committed")
+
+    def kill_after(self, seconds: float, work: str = "flow") -> None:
+        """A process dies at whatever it does then."""
+        victim = self.victim()
+        victim.order(work=work)
+        time.sleep(seconds)  # the moment is the point: there is no condition to wait for
+        victim.process.kill()
+        assert victim.end() == -signal.SIGKILL, f"{work} failed by itself (above)"
+        self._count(f"{work}: random moment")
+
+    def _count(self, kind: str) -> None:
+        self.kinds[kind] += 1
+        KILLS[kind] += 1
+
+    def settle(self, work: str = "flow") -> None:
+        """Let a process work undisturbed until nothing is left to do."""
+        victim = self.victim()
+        victim.order(work=work, until_quiet=True)
+        assert victim.end(600) == 0
+
+
+class Load:
+    """`fleet simulate` in a process of its own, sending until it is told to stop."""
+
+    def __init__(self, env: dict[str, str], manifest: Path, *options: str) -> None:
+        self._manifest = manifest
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", "from fleet_assets.cli import main; main()", "simulate",
+             "--manifest", str(manifest), *options],
+            env=child_env(env),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )  # fmt: skip
+
+    def stop(self) -> dict[str, Any]:
+        """What was sent and acknowledged, by the simulator's own count."""
+        self._process.send_signal(signal.SIGTERM)
+        return self.finish()
+
+    def finish(self) -> dict[str, Any]:
+        """Wait for the end of what it was told to send."""
+        said, _ = self._process.communicate(timeout=PATIENCE_S)
+        assert self._process.returncode == 0, said
+        counts = dict(json.loads(self._manifest.read_text()))
+        assert counts["acknowledged"] == counts["messages"], counts
+        return counts
+
+    def wait_for_start(self, sent: Any) -> None:
+        """Until `sent()` says that messages arrive."""
+        wait_until(lambda: self._process.poll() is not None or sent(), 60)
+        assert self._process.poll() is None, self._process.communicate()[0]
+
+
+def moments(seed: int, longest: float) -> Iterator[float]:
+    """Random moments, the same for the same seed, in seconds."""
+    drawn = random.Random(seed)
+    while True:
+        yield drawn.uniform(0.0, longest)
+
+
+@contextmanager
+def arena(env: dict[str, str]) -> Iterator[Arena]:
+    """An arena whose waiting process is ended with it."""
+    made = Arena(env)
+    try:
+        yield made
+    finally:
+        made.close()

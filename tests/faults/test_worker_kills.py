@@ -1,0 +1,161 @@
+"""kill -9 of workers under load: at every fault point, between write and commit, at random.
+
+While the simulator sends (10 % twice, 5 % spoilt, 5 % late), processes that land, refresh and load
+are killed one after the other. At the end one works undisturbed, and everything must be there once.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from end_state import (
+    assert_counts_add_up,
+    assert_nothing_lost_or_doubled,
+    assert_same_as_fault_free,
+    fault_free_pass,
+)
+from fire import NOTES, Arena, Load, arena, fault_points, moments, named_by
+from installation import Installation
+from platform_run import platform_run
+from warehouse_data import fresh_warehouse
+
+from fleet_assets.warehouse.vehicles import import_vehicles
+from fleet_assets.warehouse.vehicles_csv import parse_vehicles_csv
+
+pytestmark = [pytest.mark.faults, pytest.mark.integration]
+
+LOAD = ["--vehicles", "20", "--interval", "10", "--rate", "250", "--span", "30d",
+        "--start", "2026-01-05T00:30:00Z", "--duplicate", "0.1", "--corrupt", "0.05",
+        "--late", "0.05", "--late-by", "10s..2h", "--reorder", "0.05", "--no-register"]  # fmt: skip
+
+POINTS: dict[str, tuple[str, ...]] = {
+    "flow": (
+        "landing.mid_read",
+        "landing.before_write",
+        "landing.raw_committed",
+        "landing.recorded",
+        "refresh.before_write",
+        "refresh.telemetry_committed",
+        "refresh.telemetry_rejects_committed",
+        "refresh.telemetry_outcomes_committed",
+        "refresh.vehicle_outcomes_committed",
+        "hours.before_write",
+        "hours.committed",
+        "load.hour_deleted",
+        "load.before_commit",
+        "load.committed",
+    ),
+    "dagster": (
+        "landing.not_reported",
+        "stages.telemetry_worked",
+        "stages.telemetry_noted",
+        "stages.vehicle_hours_worked",
+        "stages.vehicle_hours_noted",
+        "stages.warehouse_worked",
+        "stages.warehouse_noted",
+        "marts.built",
+        "marts.marked",
+    ),
+}
+"""What kind of work comes by which points."""
+TORN = ("raw_telemetry", "landings", "telemetry", "telemetry_rejects", "telemetry_outcomes",
+        "vehicle_outcomes", "vehicle_hours")  # fmt: skip
+LONGEST_MOMENT_S = 1.5
+"""Random kills come this long after the start at most: a pass takes about as long."""
+
+Kill = Callable[[Arena], None]
+
+
+def test_every_fault_point_has_a_kill() -> None:
+    killed = [point for points in POINTS.values() for point in points]
+    written = fault_points()
+    assert [p for p in written if not any(named_by(point, p) for point in killed)] == []
+    assert [point for point in killed if not any(named_by(point, p) for p in written)] == []
+
+
+def at(point: str, work: str) -> Kill:
+    return lambda arena: arena.kill_at(point, work)
+
+
+def torn(table: str, work: str) -> Kill:
+    return lambda arena: arena.kill_torn(table, work)
+
+
+def after(seconds: float, work: str) -> Kill:
+    return lambda arena: arena.kill_after(seconds, work)
+
+
+def kills(rounds: int, random_moments: int, seed: int) -> list[Kill]:
+    """Every point in each round, the second time that a process comes by it from round 2 on."""
+    planned = [
+        at(point if number == 1 else f"{point}:{min(number, 3)}", work)
+        for number in range(1, rounds + 1)
+        for work in ("flow", "rebuilds")[: min(number, 2)]
+        for point in POINTS["flow"]
+    ]
+    planned += [torn(table, "flow") for table in TORN for _ in range(rounds)]
+    works = itertools.cycle(["flow", "flow", "rebuilds"])
+    drawn = moments(seed, LONGEST_MOMENT_S)
+    planned += [after(next(drawn), next(works)) for _ in range(random_moments)]
+    random.Random(seed).shuffle(planned)
+    return planned
+
+
+def under_fire(
+    services: Installation, name: str, tmp_path: Path, flow_home: Path, planned: list[Kill]
+) -> None:
+    clean_warehouse = fresh_warehouse(services, f"{name}_clean".replace("-", "_"))
+    with (
+        platform_run(services, name, flow_home, tmp_path / "lake") as run,
+        arena({}) as fire,
+    ):
+        register = tmp_path / "vehicles.csv"
+        load = Load({}, tmp_path / "manifest.json", *LOAD, "--vehicles-csv", str(register))
+        load.wait_for_start(lambda: any(high for _, high in run.watermarks().values()))
+        vehicles = parse_vehicles_csv(register)
+        for number, kill in enumerate(planned):
+            if number == 0:  # messages of the others wait among the rejects for their registration
+                import_vehicles(run.postgres_url, vehicles[: len(vehicles) // 2], "test")
+            elif number == len(planned) // 2:
+                import_vehicles(run.postgres_url, vehicles, "test")
+            kill(fire)
+        sent = [load.stop()]
+        import_vehicles(clean_warehouse, vehicles, "test")
+        fire.settle()
+        told = [
+            assert_nothing_lost_or_doubled(sent, run.platform),
+            assert_counts_add_up(run.platform),
+            assert_same_as_fault_free(
+                run.platform, fault_free_pass(tmp_path / "clean", clean_warehouse)
+            ),
+        ]
+        NOTES.append(f"{name}, {sum(fire.kinds.values())} kills: " + "; ".join(told))
+
+
+@pytest.mark.timeout(300)
+def test_workers_killed_at_every_point(
+    services: Installation, tmp_path: Path, flow_home: Path
+) -> None:
+    under_fire(services, "kills", tmp_path, flow_home, kills(1, random_moments=6, seed=1))
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("seed", [2, 3])
+def test_workers_killed_many_times(
+    services: Installation, tmp_path: Path, flow_home: Path, seed: int
+) -> None:
+    planned = kills(2, random_moments=30, seed=seed)
+    under_fire(services, f"kills-{seed}", tmp_path, flow_home, planned)
+
+
+@pytest.mark.timeout(600)
+def test_dagster_runs_killed_at_every_point(
+    services: Installation, tmp_path: Path, flow_home: Path
+) -> None:
+    planned = [at(point, "dagster") for point in POINTS["dagster"]]
+    under_fire(services, "kills-dagster", tmp_path, flow_home, planned)

@@ -1,0 +1,151 @@
+"""A worker process that is made to be killed: the platform's own code, without Dagster's daemon.
+
+It imports everything, waits for an order (one line of JSON on its standard input), and then works
+on the flow, pass after pass, until it is killed or has nothing left to do. Settings come from its
+environment, as for any worker.
+
+An order has ``work`` (a name of `WORK`), and may have ``point`` (kill at this fault point),
+``torn`` (kill as soon as a data file of this lake table is there that no commit names yet) and
+``until_quiet`` (end when a pass finds nothing to do).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from platform_run import PlatformRun
+
+from fleet_assets.assets.platform import Platform
+from fleet_assets.fault_points import VARIABLE
+from fleet_assets.flow import hour_progress
+from fleet_assets.kafka.ranges import ranges_to_land
+from fleet_assets.kafka.read import read_ranges
+from fleet_assets.kafka.topic import topic_state
+from fleet_assets.lake.landed import landed_hours
+from fleet_assets.lake.landing import AlreadyLandedError, land, next_offsets
+from fleet_assets.lake.refresh import refresh_hour
+from fleet_assets.lake.vehicle_hours import refresh_vehicle_hours
+from fleet_assets.telemetry.placement import place
+from fleet_assets.warehouse.from_lake import load_hour
+from fleet_assets.warehouse.vehicles import known_vehicles
+
+RANGE_MESSAGES = 4_000
+"""A landing takes no more, so that a kill finds many small ones under way."""
+
+
+def landing(platform: Platform, most: int = RANGE_MESSAGES) -> int:
+    """What the landing sensor and its run do; returns the number of messages landed."""
+    state = topic_state(platform.broker, platform.settings.topic)
+    raw = platform.lake.open("raw_telemetry")
+    committed = next_offsets(raw, state.source, state.watermarks)
+    ranges = ranges_to_land(state.watermarks, committed, most)
+    return land_ranges(platform, ranges)
+
+
+def land_ranges(platform: Platform, ranges: dict[int, tuple[int, int]]) -> int:
+    """Lands exactly these ranges; what somebody else has landed is left to him."""
+    state = topic_state(platform.broker, platform.settings.topic)
+    landed = 0
+    try:
+        chunks = read_ranges(
+            platform.broker, platform.settings.topic, state.source.topic_id, ranges
+        )
+        for chunk in chunks:
+            placed = place(chunk.messages, platform.time_policy)
+            land(platform.lake, state.source, chunk.ranges, placed, chunk.lost)
+            landed += chunk.messages.height
+    except AlreadyLandedError:
+        pass
+    return landed
+
+
+def refresh(platform: Platform, event_hour: str, *, rebuild: bool = False) -> None:
+    """What a refresh run does to one hour, up to the warehouse."""
+    vehicles = known_vehicles(platform.postgres_url)
+    known, late_after = frozenset(vehicles["vehicle_id"]), platform.settings.late_after
+    refresh_hour(platform.lake, event_hour, known, late_after, force_rebuild=rebuild)
+    tanks = vehicles.select("vehicle_id", "tank_gallons")
+    refresh_vehicle_hours(platform.lake, event_hour, tanks)
+    load_hour(platform.lake, platform.postgres_url, event_hour, None)
+
+
+def flow(platform: Platform) -> int:
+    """Lands once and refreshes every hour that the warehouse does not hold in full."""
+    done = landing(platform)
+    for hour in hour_progress(platform.lake, platform.postgres_url):
+        if hour.requeued or not hour.loaded:
+            refresh(platform, hour.event_hour)
+            done += 1
+    return done
+
+
+def rebuilds(platform: Platform) -> int:
+    """The flow, and a rebuild of each hour by hand."""
+    done = flow(platform)
+    for hour in landed_hours(platform.lake.open("raw_telemetry")):
+        refresh(platform, hour.event_hour, rebuild=True)
+    return done
+
+
+def dagster_runs(platform: Platform) -> int:
+    """The sensors' runs, executed by Dagster in this process: checks, ledger and dbt included."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = PlatformRun(
+            platform.settings.topic, platform.postgres_url, instance=instance, platform=platform
+        )
+        done = 0
+        for sensor, job in (("landing_sensor", "landing"), ("refresh_sensor", "refresh")):
+            results = run.follow(sensor, job)
+            failed = [result.job_def.name for result in results if not result.success]
+            if failed:
+                raise SystemExit(f"runs failed: {failed}")
+            done += len(results)
+        return done
+
+
+WORK: dict[str, Callable[[Platform], int]] = {
+    "flow": flow,
+    "rebuilds": rebuilds,
+    "dagster": dagster_runs,
+}
+
+
+def die_when_torn(table: Path) -> None:
+    """Kills this process once a data file has appeared; the commit follows within milliseconds."""
+    before = set(table.rglob("*.parquet"))
+    while set(table.rglob("*.parquet")) <= before:
+        time.sleep(0.0002)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def obey(order: dict[str, Any]) -> None:
+    """Works as ordered."""
+    if order.get("point"):
+        os.environ[VARIABLE] = order["point"]
+    platform = Platform()
+    if order.get("torn"):
+        folder = Path(platform.settings.lake_root, order["torn"])
+        threading.Thread(target=die_when_torn, args=(folder,), daemon=True).start()
+    while True:
+        done = WORK[order["work"]](platform)
+        if not done and order.get("until_quiet"):
+            return
+        if not done:
+            time.sleep(0.02)
+
+
+if __name__ == "__main__":
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    line = sys.stdin.readline()
+    if line:
+        obey(json.loads(line))
