@@ -32,6 +32,7 @@ from fleet_assets.kafka.topic import topic_state
 from fleet_assets.lake.store import Lake
 from fleet_assets.local.topics import create_missing_topics
 from fleet_assets.settings import Settings
+from fleet_assets.telemetry.source import Source
 from fleet_assets.warehouse.ledger import LedgerEntry, read_ledger
 
 Message = tuple[bytes | None, bytes | None]
@@ -70,6 +71,10 @@ class PlatformRun:
 
     def watermarks(self) -> dict[int, tuple[int, int]]:
         return topic_state(self.platform.broker, self.topic).watermarks
+
+    @property
+    def source(self) -> Source:
+        return topic_state(self.platform.broker, self.topic).source
 
     def tick(self, sensor: str) -> SensorExecutionData:
         """Evaluate a sensor."""

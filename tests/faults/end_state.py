@@ -117,7 +117,8 @@ def assert_same_as_fault_free(platform: Platform, clean: Platform) -> str:
             p.lake.open(table).read().drop(HISTORY, strict=False).sort(order)
             for p in (platform, clean)
         )
-        assert_frame_equal(ours, theirs, check_exact=True)
+        # figures of vehicle_hours are sums of parts: the last digit depends on how they were cut
+        assert_frame_equal(ours, theirs, check_exact=table != "vehicle_hours")
     totals = [
         p.lake.open("telemetry_outcomes").read()
         .group_by("event_hour", "kafka_partition").agg(pl.col([*COUNTS, "late"]).sum())
@@ -126,10 +127,38 @@ def assert_same_as_fault_free(platform: Platform, clean: Platform) -> str:
     ]  # fmt: skip
     assert_frame_equal(*totals)
     for table in ("vehicle_hours", "vehicle_outcomes"):
-        statement = f"select t::text from warehouse.{table} t order by 1"
-        assert query(platform.postgres_url, statement) == query(clean.postgres_url, statement)
+        ours, theirs = (
+            pl.DataFrame(
+                query(
+                    p.postgres_url,
+                    f"select * from warehouse.{table} order by event_hour, vehicle_id",
+                ),
+                orient="row",
+                infer_schema_length=None,
+            )
+            for p in (platform, clean)
+        )
+        assert_frame_equal(ours, theirs)
     rows = clean.lake.open("telemetry").read(columns=["event_hour"]).height
     return f"content equal to a fault-free pass: {rows:,} rows of telemetry"
+
+
+def assert_marts_show(sent: list[dict[str, Any]], postgres_url: str) -> str:
+    """The marts hold the same totals."""
+    messages = query(postgres_url, "select sum(messages)::int from marts.fct_vehicle_hours")
+    assert messages == [(sum(s["unique_valid_keys"] for s in sent),)]
+    reasons: Counter[str] = Counter()
+    for portion in sent:
+        reasons.update(portion["rejected_by_reason"])
+    shown = query(
+        postgres_url,
+        "select sum(read)::int, sum(duplicate)::int, "
+        + ", ".join(f"sum(rejected_{reason})::int" for reason in reasons)
+        + " from marts.mart_data_quality",
+    )
+    read, duplicates = (sum(s[n] for s in sent) for n in ("acknowledged", "duplicates"))
+    assert shown == [(read, duplicates, *reasons.values())]
+    return "marts agree"
 
 
 def count_in_kafka(platform: Platform) -> tuple[dict[int, int], Counter[tuple[int, str]]]:

@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -68,20 +69,34 @@ class Victim:
     """A process of `victim.py`: it has imported everything and waits for its order."""
 
     def __init__(self, env: dict[str, str]) -> None:
+        # a pipe would fill up and hold the process; the file goes with this object
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self.process = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("victim.py"))],
             env=child_env(env),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self._errors,
             text=True,
         )
 
     def ready(self) -> Victim:
         """Wait until it has imported everything."""
-        assert self.process.stdout is not None
-        assert self.process.stdout.readline() == "ready\n", self.process.communicate()[1]
+        self._hear("ready\n")
         return self
+
+    def done(self) -> None:
+        """Wait until it has done what it was ordered to."""
+        self._hear("done\n")
+
+    def _hear(self, word: str) -> None:
+        assert self.process.stdout is not None
+        assert word in iter(self.process.stdout.readline, ""), self.complaint()
+
+    def complaint(self) -> str:
+        """What it wrote to its standard error."""
+        self._errors.seek(0)
+        return self._errors.read()[-5000:]
 
     def order(self, **order: Any) -> None:
         """Let it work."""
@@ -92,13 +107,13 @@ class Victim:
     def end(self, seconds: float = PATIENCE_S) -> int:
         """Wait for its end; 0, or the signal that killed it as a negative number."""
         try:
-            _, errors = self.process.communicate(timeout=seconds)
+            self.process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.communicate()
             return 1
         if self.process.returncode > 0:
-            sys.stderr.write(errors)
+            sys.stderr.write(self.complaint())
         return self.process.returncode
 
 

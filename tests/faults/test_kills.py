@@ -1,53 +1,78 @@
 """kill -9 of every process of the platform while messages flow: nothing is lost, nothing doubled.
 
 A load with duplicates and spoilt messages is sent in portions, and while a portion is on its way
-one of the processes is killed. At the end the lake and the marts are compared with what the
-simulator wrote down that it sent.
+one of the processes is killed. At the end lake and marts are compared with what the simulator
+wrote down that it sent, and with what one undisturbed pass over the topic gives.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import psutil
+import psycopg
 import pytest
+from end_state import (
+    assert_counts_add_up,
+    assert_marts_show,
+    assert_nothing_lost_or_doubled,
+    assert_same_as_fault_free,
+    fault_free_pass,
+)
+from fire import KILLS, NOTES, Load
 from installation import Installation
 from platform_run import wait_until
 from warehouse_data import query
 
+from fleet_assets.assets.platform import Platform
 from fleet_assets.errors import FleetError
 from fleet_assets.kafka.topic import Broker, topic_state
-from fleet_assets.lake.store import Lake
+from fleet_assets.local.databases import ensure_database, with_database
 from fleet_assets.local.status import platform_status
 from fleet_assets.local.up import UpOptions
+from fleet_assets.warehouse.migrate import upgrade
+from fleet_assets.warehouse.vehicles import import_vehicles, list_vehicles
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
 
-VEHICLES, MINUTES = 20, 6
-RATE = 1500
-"""Messages a second: a portion is on its way for some seconds."""
-START = "2026-01-05T{hour:02}:57:00Z"
-"""Each portion begins shortly before the hour ends, so that it touches two hours."""
-PORTION = ["--vehicles", str(VEHICLES), "--span", f"{MINUTES}m", "--rate", str(RATE),
-           "--duplicate", "0.02", "--corrupt", "0.02", "--late", "0.02", "--late-by", "10s..5m",
+START = datetime(2026, 1, 5, 0, 57, tzinfo=UTC)
+"""Each portion begins shortly before an hour of its own ends, so that it touches two hours."""
+PORTION = ["--vehicles", "20", "--span", "6m", "--rate", "1500", "--duplicate", "0.1",
+           "--corrupt", "0.05", "--late", "0.02", "--late-by", "10s..5m",
            "--reorder", "0.02"]  # fmt: skip
-COMMAND = "from fleet_assets.cli import main; main()"
-VICTIMS = ("run worker", "daemon", "code-server", "kafka", "postgres", "supervisor")
+SERVICES = ("daemon", "code-server", "dagster", "kafka", "postgres", "run-watcher")
+ONCE = ("run worker", "daemon", "code-server", "kafka", "postgres", "all while STARTED")
+MANY = (
+    *("run worker", *SERVICES, "all while QUEUED"),
+    *("run worker", "all while STARTING", "kafka", "postgres"),
+    *("all while STARTED", "daemon", "run worker", "code-server", "supervisor"),
+)
+"""``all while …``: supervisor and run worker at once, while a run has that status in Dagster."""
+
+
+@pytest.fixture(
+    scope="module",
+    params=[ONCE, pytest.param(MANY, marks=pytest.mark.soak)],
+    ids=["once", "many"],
+)
+def victims(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    """What is killed, one after the other."""
+    return tuple(request.param)
 
 
 @pytest.fixture(scope="module")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+def platform(
+    victims: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
     installation = Installation(tmp_path_factory.mktemp("kills"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FLEET_LATE_INTERVAL", "PT5S")  # all hours are long closed
+        for name, value in installation.env.items():
+            patch.setenv(name, value)  # `Platform()` of this process is the one that is killed
         installation.up(UpOptions(dagster=True))
         yield installation
         installation.stop()
@@ -86,41 +111,28 @@ def all_run(platform: Installation) -> bool:
     return len(services) >= 6 and all(s["state"] == "running" for s in services.values())
 
 
-class Load:
-    """A portion being sent in a process of its own; `manifest` counts what was acknowledged."""
-
-    def __init__(self, platform: Installation, folder: Path, number: int) -> None:
-        self.manifest = folder / f"manifest-{number}.json"
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", COMMAND, "simulate", *PORTION,
-             "--seed", str(number), "--prefix", f"P{number}",
-             "--start", START.format(hour=number), "--manifest", str(self.manifest)],
-            env={**os.environ, **platform.env},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )  # fmt: skip
-
-    def counts(self) -> dict[str, Any]:
-        said, _ = self._process.communicate(timeout=120)
-        assert self._process.returncode == 0, said
-        counts = dict(json.loads(self.manifest.read_text()))
-        assert counts["complete"], counts
-        return counts
-
-
-def worker_of_a_run(platform: Installation) -> psutil.Process | None:
-    """A process that works on a run: a child of the code server with `execute_run`."""
+def workers(platform: Installation) -> list[psutil.Process]:
+    """Processes that work on runs: children of the code server with `execute_run`."""
     server = platform.state.services["code-server"].pid
     if server is None or not psutil.pid_exists(server):
-        return None
+        return []
+    found = []
     for child in psutil.Process(server).children(recursive=True):
         try:
             if any("execute_run" in word or "spawn_main" in word for word in child.cmdline()):
-                return child
+                found.append(child)
         except psutil.Error:
             continue
-    return None
+    return found
+
+
+def runs(platform: Installation, *statuses: str) -> list[Any]:
+    """Runs of these statuses in Dagster's storage."""
+    storage = platform.endpoints.postgres_url.rpartition("/")[0] + "/dagster"
+    try:
+        return query(storage, "select run_id, status from runs where status = any(%s)", [*statuses])
+    except psycopg.Error:
+        return []
 
 
 def kill(platform: Installation, victim: str) -> None:
@@ -129,8 +141,7 @@ def kill(platform: Installation, victim: str) -> None:
         found: list[psutil.Process] = []
 
         def one_works() -> bool:
-            worker = worker_of_a_run(platform)
-            found.extend([worker] if worker else [])
+            found[:] = workers(platform)
             return bool(found)
 
         wait_until(one_works, 60, lambda: "no run was started")
@@ -138,6 +149,14 @@ def kill(platform: Installation, victim: str) -> None:
     elif victim == "supervisor":
         platform.stop(signal.SIGKILL)
         platform.up(UpOptions(dagster=True))  # at once: what is left of the children, it ends
+    elif victim.startswith("all while"):
+        wanted = victim.split()[-1]
+        wait_until(lambda: bool(runs(platform, wanted)), 60, lambda: f"no run was {wanted}")
+        at_work = workers(platform)
+        platform.stop(signal.SIGKILL)
+        for worker in at_work:
+            worker.kill()
+        platform.up(UpOptions(dagster=True))
     else:
         pid = platform.state.services[victim].pid
         assert pid is not None
@@ -147,76 +166,51 @@ def kill(platform: Installation, victim: str) -> None:
             60,
             lambda: platform.log("supervisor")[-500:],
         )
+    KILLS[f"platform: {victim}"] += 1
 
 
 @pytest.fixture(scope="module")
-def sent(platform: Installation, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+def sent(
+    platform: Installation, victims: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
+) -> list[dict[str, Any]]:
     """Counts of all portions; while each was on its way one process was killed."""
     folder = tmp_path_factory.mktemp("manifests")
     counts = []
-    for number, victim in enumerate(VICTIMS):
-        wait_until(lambda: all_run(platform), 120, lambda: str(status(platform)))
+    for number, victim in enumerate(victims):
+        wait_until(lambda: all_run(platform), 240, lambda: str(status(platform)))
         before = messages_in_kafka(platform)
-        load = Load(platform, folder, number)
-        wait_until(lambda before=before: messages_in_kafka(platform) > before, 60)
-        if victim == "supervisor":  # Kafka goes with it, for longer than a sender waits
-            counts.append(load.counts())
+        start = START + number * timedelta(hours=1)
+        load = Load(
+            platform.env, folder / f"manifest-{number}.json", *PORTION, "--seed", str(number),
+            "--prefix", f"P{number}", "--start", start.isoformat(),
+        )  # fmt: skip
+        load.wait_for_start(lambda before=before: messages_in_kafka(platform) > before)
+        takes_kafka_along = victim == "supervisor" or victim.startswith("all")
+        if takes_kafka_along:  # for longer than a sender waits
+            counts.append(load.finish())
         kill(platform, victim)
-        if victim != "supervisor":
-            counts.append(load.counts())
-    wait_until(lambda: all_run(platform), 120, lambda: str(status(platform).get("services")))
-    wait_until(lambda: is_quiet(status(platform)), 240, lambda: str(status(platform)))
+        if not takes_kafka_along:
+            counts.append(load.finish())
+    wait_until(lambda: all_run(platform), 240, lambda: str(status(platform).get("services")))
+    wait_until(lambda: is_quiet(status(platform)), 480, lambda: str(status(platform)))
     return counts
 
 
-def total(sent: list[dict[str, Any]], name: str) -> int:
-    return sum(portion[name] for portion in sent)
-
-
-def test_every_acknowledged_message_is_accounted_for_once(
-    platform: Installation, sent: list[dict[str, Any]]
+def test_every_acknowledged_message_is_there_once(
+    platform: Installation, sent: list[dict[str, Any]], tmp_path: Path
 ) -> None:
-    lake = Lake(platform.endpoints.lake_url)
-    names = ("read", "accepted", "duplicate", "rejected", "pending")
-    outcomes = lake.open("telemetry_outcomes").read().select(pl.col(names).sum())
-    assert outcomes.row(0, named=True) == {
-        "read": total(sent, "acknowledged"),
-        "accepted": total(sent, "unique_valid_keys"),
-        "duplicate": total(sent, "duplicates"),
-        "rejected": total(sent, "rejected"),
-        "pending": 0,
-    }
-    assert lake.open("raw_telemetry").read(columns=["kafka_offset"]).height == total(
-        sent, "acknowledged"
-    )
-
-
-def test_nothing_is_doubled(platform: Installation, sent: list[dict[str, Any]]) -> None:
-    lake = Lake(platform.endpoints.lake_url)
-    telemetry = lake.open("telemetry").read(columns=["vehicle_id", "event_time"])
-    assert telemetry.height == telemetry.unique().height == total(sent, "unique_valid_keys")
-    for name in ("raw_telemetry", "telemetry_rejects"):
-        place = ["kafka_topic_id", "kafka_partition", "kafka_offset"]
-        rows = lake.open(name).read(columns=place)
-        assert rows.height == rows.unique().height
-
-
-def test_the_marts_show_the_same(platform: Installation, sent: list[dict[str, Any]]) -> None:
-    url = platform.endpoints.postgres_url
-    assert query(url, "select sum(messages)::int from marts.fct_vehicle_hours") == [
-        (total(sent, "unique_valid_keys"),)
+    flow = Platform()
+    warehouse = with_database(platform.endpoints.postgres_url, "clean")
+    ensure_database(warehouse)
+    upgrade(warehouse)
+    import_vehicles(warehouse, list_vehicles(flow.postgres_url), "test")
+    told = [
+        assert_nothing_lost_or_doubled(sent, flow),
+        assert_counts_add_up(flow),
+        assert_same_as_fault_free(flow, fault_free_pass(tmp_path / "clean", warehouse)),
+        assert_marts_show(sent, flow.postgres_url),
     ]
-    reasons: dict[str, int] = {}
-    for portion in sent:
-        for reason, number in portion["rejected_by_reason"].items():
-            reasons[reason] = reasons.get(reason, 0) + number
-    shown = query(
-        url,
-        "select sum(read)::int, sum(duplicate)::int, "
-        + ", ".join(f"sum(rejected_{reason})::int" for reason in reasons)
-        + " from marts.mart_data_quality",
-    )
-    assert shown == [(total(sent, "acknowledged"), total(sent, "duplicates"), *reasons.values())]
+    NOTES.append(f"platform, {len(sent)} kills: " + "; ".join(told))
 
 
 def test_no_hour_is_left_failed_and_no_check_fails(
@@ -229,14 +223,12 @@ def test_no_hour_is_left_failed_and_no_check_fails(
         return not told[-1].get("failing_checks")
 
     # an hour that met a dead PostgreSQL is tried again after its back-off
-    wait_until(well, 90, lambda: str(told[-1].get("failing_checks")))
+    wait_until(well, 180, lambda: str(told[-1].get("failing_checks")))
 
 
 def test_no_run_is_left_unfinished(platform: Installation, sent: list[dict[str, Any]]) -> None:
-    storage = platform.endpoints.postgres_url.rpartition("/")[0] + "/dagster"
-    statement = "select run_id, status from runs where status in ('STARTED', 'STARTING')"
-
-    def ended() -> bool:
-        return query(storage, statement) == []
-
-    wait_until(ended, 60, lambda: str(query(storage, statement)))
+    wait_until(
+        lambda: runs(platform, "STARTED", "STARTING") == [],
+        60,
+        lambda: str(runs(platform, "STARTED", "STARTING")),
+    )

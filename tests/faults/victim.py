@@ -1,12 +1,12 @@
 """A worker process that is made to be killed: the platform's own code, without Dagster's daemon.
 
-It imports everything, waits for an order (one line of JSON on its standard input), and then works
-on the flow, pass after pass, until it is killed or has nothing left to do. Settings come from its
-environment, as for any worker.
+It imports everything and says ``ready``; it then obeys orders, lines of JSON on its standard input,
+and says ``done`` after each. Settings come from its environment, as for any worker.
 
-An order has ``work`` (a name of `WORK`), and may have ``point`` (kill at this fault point),
-``torn`` (kill as soon as a data file of this lake table is there that no commit names yet) and
-``until_quiet`` (end when a pass finds nothing to do).
+An order has ``work`` (a name of `FLOWS`: pass after pass, for ever; or of `TASKS`: once, with
+``given`` as its arguments), and may have ``point`` (die at this fault point), ``torn`` (die as
+soon as a data file of this lake table is there that no commit names yet) and ``until_quiet`` (stop
+when a pass finds nothing to do).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,14 +51,13 @@ def landing(platform: Platform, most: int = RANGE_MESSAGES) -> int:
     return land_ranges(platform, ranges)
 
 
-def land_ranges(platform: Platform, ranges: dict[int, tuple[int, int]]) -> int:
+def land_ranges(platform: Platform, ranges: Mapping[int | str, Sequence[int]]) -> int:
     """Lands exactly these ranges; what somebody else has landed is left to him."""
     state = topic_state(platform.broker, platform.settings.topic)
+    exact = {int(partition): (start, end) for partition, (start, end) in ranges.items()}
     landed = 0
     try:
-        chunks = read_ranges(
-            platform.broker, platform.settings.topic, state.source.topic_id, ranges
-        )
+        chunks = read_ranges(platform.broker, platform.settings.topic, state.source.topic_id, exact)
         for chunk in chunks:
             placed = place(chunk.messages, platform.time_policy)
             land(platform.lake, state.source, chunk.ranges, placed, chunk.lost)
@@ -96,15 +95,15 @@ def rebuilds(platform: Platform) -> int:
     return done
 
 
-def dagster_runs(platform: Platform) -> int:
+def dagster_runs(platform: Platform, sensors: tuple[str, ...] = ("landing", "refresh")) -> int:
     """The sensors' runs, executed by Dagster in this process: checks, ledger and dbt included."""
     with dg.DagsterInstance.ephemeral() as instance:
         run = PlatformRun(
             platform.settings.topic, platform.postgres_url, instance=instance, platform=platform
         )
         done = 0
-        for sensor, job in (("landing_sensor", "landing"), ("refresh_sensor", "refresh")):
-            results = run.follow(sensor, job)
+        for job in sensors:
+            results = run.follow(f"{job}_sensor", job)
             failed = [result.job_def.name for result in results if not result.success]
             if failed:
                 raise SystemExit(f"runs failed: {failed}")
@@ -112,11 +111,18 @@ def dagster_runs(platform: Platform) -> int:
         return done
 
 
-WORK: dict[str, Callable[[Platform], int]] = {
+def dagster_landing(platform: Platform) -> int:
+    """The landing sensor and its run, as a second daemon that knows nothing of the first."""
+    return dagster_runs(platform, ("landing",))
+
+
+FLOWS: dict[str, Callable[[Platform], int]] = {
     "flow": flow,
     "rebuilds": rebuilds,
     "dagster": dagster_runs,
+    "dagster_landing": dagster_landing,
 }
+TASKS: dict[str, Callable[..., object]] = {"land_ranges": land_ranges, "refresh": refresh}
 
 
 def die_when_torn(table: Path) -> None:
@@ -135,17 +141,25 @@ def obey(order: dict[str, Any]) -> None:
     if order.get("torn"):
         folder = Path(platform.settings.lake_root, order["torn"])
         threading.Thread(target=die_when_torn, args=(folder,), daemon=True).start()
+    if order["work"] in TASKS:
+        TASKS[order["work"]](platform, **order["given"])
+        return
     while True:
-        done = WORK[order["work"]](platform)
+        done = FLOWS[order["work"]](platform)
         if not done and order.get("until_quiet"):
             return
         if not done:
             time.sleep(0.02)
 
 
-if __name__ == "__main__":
-    sys.stdout.write("ready\n")
+def say(word: str) -> None:
+    """One line to whoever gives the orders."""
+    sys.stdout.write(word + "\n")
     sys.stdout.flush()
-    line = sys.stdin.readline()
-    if line:
+
+
+if __name__ == "__main__":
+    say("ready")
+    for line in sys.stdin:
         obey(json.loads(line))
+        say("done")
