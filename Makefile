@@ -44,8 +44,8 @@ test: check      ## everything CI runs: lint, types, all tests but the soak suit
 test-unit: install   ## tests that need no services
 	$(PYTEST) tests/unit
 
-test-faults: install ## the full fault suite: kills real processes, takes long
-	$(PYTEST) tests/faults
+test-faults: install ## the full fault suite: more than 200 kills of real processes, takes long
+	$(PYTEST) tests/faults tests/integration/test_order_law.py tests/integration/test_crash_between_commits.py
 
 bench: install   ## speed and size, printed as figures and ratios
 	$(BIN)/python -m bench

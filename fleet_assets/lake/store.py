@@ -32,6 +32,7 @@ from fleet_assets.errors import FleetError
 from fleet_assets.fault_points import fault_point
 from fleet_assets.lake.evolution import bring_up_to, refuse_other_types
 from fleet_assets.lake.files import removal, write_file
+from fleet_assets.lake.room import lacks_room, room_explained
 
 T = TypeVar("T")
 
@@ -71,14 +72,15 @@ class Lake:
             configuration["delta.dataSkippingStatsColumns"] = _STATISTICS[name]
         found = self.find(name)
         if found is None:
-            DeltaTable.create(
-                self.uri(name),
-                contract.arrow_schema,
-                mode="ignore",
-                partition_by=[contract.partition_by] if contract.partition_by else None,
-                description=contract.description,
-                configuration=configuration,
-            )
+            with room_explained(self.uri(name)):
+                DeltaTable.create(
+                    self.uri(name),
+                    contract.arrow_schema,
+                    mode="ignore",
+                    partition_by=[contract.partition_by] if contract.partition_by else None,
+                    description=contract.description,
+                    configuration=configuration,
+                )
             found = TableSnapshot(contract, DeltaTable(self.uri(name)))
         return TableSnapshot(contract, bring_up_to(found.delta, contract, configuration))
 
@@ -214,11 +216,13 @@ class TableSnapshot:
         Raises:
             CommitConflictError: another commit stands in the way.
         """
-        return self._write(rows, progress, exact=exact, event_hour=None, note=note)
+        with room_explained(self.delta.table_uri):
+            return self._write(rows, progress, exact=exact, event_hour=None, note=note)
 
     def replace_hour(self, rows: pl.DataFrame, event_hour: str, progress: Mapping[str, int]) -> int:
         """Replaces one hour's rows and moves progress on, in one commit."""
-        return self._write(rows, progress, exact=False, event_hour=event_hour)
+        with room_explained(self.delta.table_uri):
+            return self._write(rows, progress, exact=False, event_hour=event_hour)
 
     def commit_files(
         self,
@@ -242,12 +246,13 @@ class TableSnapshot:
         Raises:
             CommitConflictError: another commit has changed what this one was computed from.
         """
-        actions: list[AddAction | RemoveAction] = [
-            write_file(self.delta, self.contract, hour, rows)
-            for hour, frames in added.items()
-            for rows in frames
-            if not rows.is_empty()
-        ]
+        with room_explained(self.delta.table_uri):
+            actions: list[AddAction | RemoveAction] = [
+                write_file(self.delta, self.contract, hour, rows)
+                for hour, frames in added.items()
+                for rows in frames
+                if not rows.is_empty()
+            ]
         fault_point(f"{self.contract.name}.files_written")
         self.commit_actions(actions, removed, progress, data_change=data_change)
 
@@ -270,9 +275,10 @@ class TableSnapshot:
         current = self
         for number in range(_COMMIT_ATTEMPTS):
             try:
-                current.delta.create_write_transaction(
-                    actions, "append", current.delta.schema(), by, commit_properties=commit
-                )
+                with room_explained(self.delta.table_uri):
+                    current.delta.create_write_transaction(
+                        actions, "append", current.delta.schema(), by, commit_properties=commit
+                    )
             except DeltaError as error:
                 if not _is_conflict(error):
                     raise
@@ -322,6 +328,8 @@ class TableSnapshot:
 
 
 def _is_conflict(error: DeltaError) -> bool:
+    if lacks_room(error):
+        return False
     said = str(error).lower()
     return isinstance(error, CommitFailedError) or "conflict" in said or "transaction" in said
 

@@ -7,18 +7,16 @@ Whatever it draws must end in the tables that one landing and one rebuild of the
 
 from __future__ import annotations
 
-import os
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import polars as pl
 import pytest
+from dying import dying_at
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from installation import Installation
@@ -26,7 +24,6 @@ from polars.testing import assert_frame_equal
 from telemetry_data import LATE_AFTER, NOW, POLICY, SOURCE, message
 from warehouse_data import fresh_warehouse, query
 
-from fleet_assets.fault_points import VARIABLE, _passed
 from fleet_assets.lake.conservation import account, offset_differences
 from fleet_assets.lake.landing import committed_offsets, land
 from fleet_assets.lake.refresh import refresh_hour
@@ -92,22 +89,6 @@ STEPS = st.one_of(
     st.tuples(st.just("register"), st.none()),
     st.tuples(st.just("cut"), st.sampled_from(CUTS)),
 )
-
-
-class Cut(BaseException):
-    """Stands for the death of the process."""
-
-
-@contextmanager
-def dying_at(point: str) -> Iterator[None]:
-    """The next work ends at this fault point, if it comes by."""
-
-    def die(*_: Any) -> None:
-        raise Cut
-
-    _passed.clear()
-    with mock.patch.dict(os.environ, {VARIABLE: point}), mock.patch("os.kill", die), suppress(Cut):
-        yield
 
 
 @dataclass
