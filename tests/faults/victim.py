@@ -32,7 +32,7 @@ from fleet_assets.kafka.read import read_ranges
 from fleet_assets.kafka.topic import topic_state
 from fleet_assets.lake.landed import landed_hours
 from fleet_assets.lake.landing import AlreadyLandedError, land, next_offsets
-from fleet_assets.lake.refresh import refresh_hour
+from fleet_assets.lake.refresh import refresh_hour, refresh_together
 from fleet_assets.lake.vehicle_hours import refresh_vehicle_hours
 from fleet_assets.telemetry.placement import place
 from fleet_assets.warehouse.from_lake import load_hour
@@ -80,11 +80,13 @@ def refresh(platform: Platform, event_hour: str, *, rebuild: bool = False) -> No
 def flow(platform: Platform) -> int:
     """Lands once and refreshes every hour that the warehouse does not hold in full."""
     done = landing(platform)
-    for hour in hour_progress(platform.lake, platform.postgres_url):
-        if hour.requeued or not hour.loaded:
-            refresh(platform, hour.event_hour)
-            done += 1
-    return done
+    progress = hour_progress(platform.lake, platform.postgres_url)
+    stale = [hour.event_hour for hour in progress if hour.requeued or not hour.loaded]
+    known = frozenset(known_vehicles(platform.postgres_url)["vehicle_id"])
+    refresh_together(platform.lake, stale, known, platform.settings.late_after)
+    for hour in stale:
+        refresh(platform, hour)
+    return done + len(stale)
 
 
 def rebuilds(platform: Platform) -> int:

@@ -129,7 +129,7 @@ def test_telemetry_is_the_truth_and_the_tables_after_it_follow(
     assert shown(lake, warehouse) == undisturbed(tmp_path, warehouse)
 
 
-@pytest.mark.parametrize("point", BETWEEN[:2])
+@pytest.mark.parametrize("point", BETWEEN)
 def test_a_rebuild_that_is_cut_off_is_seen_and_mended(
     lake: Lake, warehouse: str, tmp_path: Path, point: str
 ) -> None:
