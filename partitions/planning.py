@@ -12,6 +12,8 @@ from partitions.hours import HOUR, contiguous_ranges, hour_start
 Lane = Literal["fresh", "retry", "history", "history-2"]
 LONGEST_RANGE: Final = 48
 """Most hours in one run: its events cost time and the run must stay abortable."""
+LONGEST_BACKOFF: Final = timedelta(hours=1)
+"""No failed hour is told to wait for longer; a time further ahead was written by a wrong clock."""
 
 
 @dataclass(frozen=True)
@@ -89,11 +91,11 @@ def plan_refresh(
         if hour.loaded and busy_lanes and not hour.requeued:
             continue  # a refresh under way will run dbt for it too
         if hour.attempts > 0:
-            if hour.next_attempt_at is None or hour.next_attempt_at <= now:
+            if _is_due(hour.next_attempt_at, now):
                 retry.append(hour.event_hour)
         elif hour_start(hour.event_hour) + HOUR + grace > now:
             fresh.append(hour.event_hour)
-        elif hour.requeued or hour.shown_at is None or now - hour.shown_at >= late_interval:
+        elif hour.requeued or _has_rested(hour.shown_at, now, late_interval):
             history.append(hour.event_hour)
     waiting: list[tuple[tuple[Lane, ...], list[tuple[str, str]]]] = [
         (("fresh",), contiguous_ranges(fresh, LONGEST_RANGE)),
@@ -107,3 +109,12 @@ def plan_refresh(
             [lane for lane in lanes if lane not in busy_lanes], ranges, strict=False
         )
     ]
+
+
+def _is_due(next_attempt_at: datetime | None, now: datetime) -> bool:
+    return next_attempt_at is None or not now < next_attempt_at <= now + LONGEST_BACKOFF
+
+
+def _has_rested(shown_at: datetime | None, now: datetime, late_interval: timedelta) -> bool:
+    """Either side: a clock that was put back would else hold the hour until it catches up."""
+    return shown_at is None or abs(now - shown_at) >= late_interval

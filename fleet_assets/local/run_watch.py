@@ -30,6 +30,8 @@ _UNFINISHED = [
 _WORKER_PID = re.compile(r"Started process for run \(pid: (\d+)\)")
 #: The clocks of the boot time and of event times may differ by this much.
 _CLOCK_TOLERANCE = timedelta(seconds=5)
+#: A process that is a worker of some run may look younger by this much, for a clock put forward.
+_STEP_TOLERANCE = timedelta(days=1)
 
 
 def end_dead_runs(instance: DagsterInstance, starting_grace: timedelta) -> list[str]:
@@ -67,15 +69,17 @@ def _worker_lives(instance: DagsterInstance, record: RunRecord, starting_grace: 
         if found := _WORKER_PID.search(message or ""):
             worker = int(found.group(1)), event.timestamp
     if worker is None:
-        age = time.time() - record.update_timestamp.timestamp()
+        age = abs(time.time() - record.update_timestamp.timestamp())  # clocks are put back too
         return age < starting_grace.total_seconds()
     pid, started_work = worker
     try:
         process = psutil.Process(pid)
         if process.status() == psutil.STATUS_ZOMBIE:
             return False
-        # A process that began after the worker spoke has only inherited its number.
-        return process.create_time() <= started_work + _CLOCK_TOLERANCE.total_seconds()
+        # A process that began after the worker spoke has only inherited its number. The kernel
+        # tells ages and not times, so a step of the clock makes a worker look younger than it is.
+        tolerance = _STEP_TOLERANCE if _looks_like_a_worker(process) else _CLOCK_TOLERANCE
+        return process.create_time() <= started_work + tolerance.total_seconds()
     except psutil.NoSuchProcess:
         return False
     except psutil.AccessDenied:
@@ -87,6 +91,10 @@ def look_once() -> None:
     with DagsterInstance.get() as instance:
         for run_id in end_dead_runs(instance, STARTING_GRACE):
             sys.stdout.write(f"{run_id}\n")
+
+
+def _looks_like_a_worker(process: psutil.Process) -> bool:
+    return any("execute_run" in word or "spawn_main" in word for word in process.cmdline())
 
 
 def main(ready_file: Path) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 from polars.testing import assert_frame_equal
 from victim import landing, refresh
 from warehouse_data import query
@@ -161,23 +162,43 @@ def assert_marts_show(sent: list[dict[str, Any]], postgres_url: str) -> str:
     return "marts agree"
 
 
-def count_in_kafka(platform: Platform) -> tuple[dict[int, int], Counter[tuple[int, str]]]:
-    """Messages per partition, and those that tell vehicle and time per partition and hour."""
-    topic = platform.settings.topic
+def assert_every_reject_is_published(platform: Platform) -> str:
+    """Each reject is in the dead-letter topic, once or, after a kill, more than once."""
+    place = ["kafka_topic_id", "kafka_partition", "kafka_offset"]
+    rejects = platform.lake.open("telemetry_rejects").read(columns=place)
+    wanted = {f"{topic}/{partition}/{offset}" for topic, partition, offset in rejects.iter_rows()}
+    found = Counter(
+        (message.key() or b"").decode()
+        for message in messages(platform, platform.settings.dlq_topic)
+    )
+    # a message whose vehicle was registered later was a reject when it was published
+    assert wanted <= set(found)
+    return f"{len(wanted):,} rejects in the dead-letter topic, {found.total() - len(found)} twice"
+
+
+def messages(platform: Platform, topic: str) -> Iterator[Message]:
+    """Everything that a topic holds now."""
     watermarks = topic_state(platform.broker, topic).watermarks
     options = {"group.id": "count", "enable.auto.commit": False}
     consumer = Consumer(platform.broker.config(**options))
     consumer.assign([TopicPartition(topic, p, OFFSET_BEGINNING) for p in watermarks])
-    left = {p: high - low for p, (low, high) in watermarks.items()}
-    per_partition = {p: n for p, n in left.items() if n}
-    per_hour: Counter[tuple[int, str]] = Counter()
-    while any(left.values()):
+    left = sum(high - low for low, high in watermarks.values())
+    while left:
         for message in consumer.consume(1000, timeout=10.0):
             assert message.error() is None, message.error()
-            left[message.partition()] -= 1
-            if hour := _hour_of(message.value() or b""):
-                per_hour[message.partition(), hour] += 1
+            left -= 1
+            yield message
     consumer.close()
+
+
+def count_in_kafka(platform: Platform) -> tuple[Counter[int], Counter[tuple[int, str]]]:
+    """Messages per partition, and those that tell vehicle and time per partition and hour."""
+    per_partition: Counter[int] = Counter()
+    per_hour: Counter[tuple[int, str]] = Counter()
+    for message in messages(platform, platform.settings.topic):
+        per_partition[message.partition()] += 1
+        if hour := _hour_of(message.value() or b""):
+            per_hour[message.partition(), hour] += 1
     return per_partition, per_hour
 
 

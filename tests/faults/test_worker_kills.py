@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from end_state import (
     assert_counts_add_up,
+    assert_every_reject_is_published,
     assert_marts_show,
     assert_nothing_lost_or_doubled,
     assert_same_as_fault_free,
@@ -43,11 +44,15 @@ POINTS: dict[str, tuple[str, ...]] = {
         "landing.recorded",
         "refresh.before_write",
         *(f"refresh.{table}_{moment}" for table in HOUR_TABLES for moment in MOMENTS),
+        "hours.mid_read",
+        "hours.before_states",
+        "hours.states_committed",
         "hours.before_write",
         "hours.committed",
         "load.hour_deleted",
         "load.before_commit",
         "load.committed",
+        "dlq.produced",
     ),
     "rebuilds": ("rebuild.slice_written",),
     "dagster": (
@@ -65,7 +70,7 @@ POINTS: dict[str, tuple[str, ...]] = {
 """What kind of work comes by which points."""
 NOT_YET_USED = {"*.files_written"}
 """Points in code that nothing calls yet."""
-TORN = ("raw_telemetry", "landings", "vehicle_hours")
+TORN = ("raw_telemetry", "landings", "vehicle_hours", "dlq_published")
 """Tables that are written and committed by one call: no point lies between."""
 LONGEST_MOMENT_S = 1.5
 """Random kills come this long after the start at most: a pass takes about as long."""
@@ -138,6 +143,7 @@ def under_fire(
         told = [
             assert_nothing_lost_or_doubled(sent, run.platform),
             assert_counts_add_up(run.platform),
+            assert_every_reject_is_published(run.platform),
             assert_same_as_fault_free(
                 run.platform, fault_free_pass(tmp_path / "clean", clean_warehouse)
             ),

@@ -34,9 +34,11 @@ from fleet_assets.lake.landed import landed_hours
 from fleet_assets.lake.landing import AlreadyLandedError, land, next_offsets
 from fleet_assets.lake.refresh import refresh_hour, refresh_together
 from fleet_assets.lake.vehicle_hours import refresh_vehicle_hours
+from fleet_assets.rejects.publish import publish_rejects
 from fleet_assets.telemetry.placement import place
 from fleet_assets.warehouse.from_lake import load_hour
-from fleet_assets.warehouse.vehicles import known_vehicles
+from fleet_assets.warehouse.vehicles import known_vehicles, tanks_at
+from partitions.hours import hour_start
 
 RANGE_MESSAGES = 4_000
 """A landing takes no more, so that a kill finds many small ones under way."""
@@ -69,10 +71,10 @@ def land_ranges(platform: Platform, ranges: Mapping[int | str, Sequence[int]]) -
 
 def refresh(platform: Platform, event_hour: str, *, rebuild: bool = False) -> None:
     """What a refresh run does to one hour, up to the warehouse."""
-    vehicles = known_vehicles(platform.postgres_url)
-    known, late_after = frozenset(vehicles["vehicle_id"]), platform.settings.late_after
+    known = frozenset(known_vehicles(platform.postgres_url)["vehicle_id"])
+    late_after = platform.settings.late_after
     refresh_hour(platform.lake, event_hour, known, late_after, force_rebuild=rebuild)
-    tanks = vehicles.select("vehicle_id", "tank_gallons")
+    tanks = tanks_at(platform.postgres_url, hour_start(event_hour))
     refresh_vehicle_hours(platform.lake, event_hour, tanks)
     load_hour(platform.lake, platform.postgres_url, event_hour, None)
 
@@ -86,7 +88,16 @@ def flow(platform: Platform) -> int:
     refresh_together(platform.lake, stale, known, platform.settings.late_after)
     for hour in stale:
         refresh(platform, hour)
-    return done + len(stale)
+    return done + len(stale) + publishing(platform)
+
+
+def publishing(platform: Platform) -> int:
+    """What the asset of the dead-letter topic does; returns the number of rejects sent."""
+    settings = platform.settings
+    published = publish_rejects(
+        platform.lake, platform.broker, platform.postgres_url, settings.topic, settings.dlq_topic
+    )
+    return sum(published.rejects.values())
 
 
 def rebuilds(platform: Platform) -> int:

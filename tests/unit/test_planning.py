@@ -98,6 +98,30 @@ def test_a_failed_hour_is_tried_alone_and_not_before_its_time() -> None:
     ]
 
 
+@pytest.mark.parametrize("step", [timedelta(hours=5), timedelta(days=400)])
+def test_a_clock_that_was_put_back_holds_up_no_hour(step: timedelta) -> None:
+    """Times that a clock far ahead has written do not have to be lived through again."""
+    assert plan(HourProgress(OLD, 2, shown_version=1, shown_at=NOW + step))
+    assert plan(HourProgress(OLD, 2, attempts=3, next_attempt_at=NOW + step))
+
+
+@given(
+    st.lists(st.timedeltas(timedelta(days=-3), timedelta(days=3)), min_size=1, max_size=8),
+    st.sampled_from([CURRENT, BEFORE, OLD]),
+)
+def test_whatever_steps_the_clock_makes_a_stale_hour_is_planned_in_the_end(
+    steps: list[timedelta], key: str
+) -> None:
+    hour = HourProgress(key, 2, shown_version=1, shown_at=NOW)
+    now = NOW
+    for step in steps:
+        now += step
+    ticks = [now + n * timedelta(minutes=1) for n in range(12)]
+    assert any(
+        plan_refresh([hour], frozenset(), frozenset(), t, GRACE, LATE_INTERVAL) for t in ticks
+    )
+
+
 def test_hours_and_lanes_that_are_busy_are_not_queued_again() -> None:
     hours = [HourProgress(CURRENT, 1), HourProgress(OLD, 1)]
     assert plan(*hours, busy=frozenset({OLD})) == [PlannedRun("fresh", CURRENT, CURRENT)]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
+from subprocess import PIPE
 
 import dagster as dg
 import pytest
@@ -80,6 +82,19 @@ def test_a_process_that_inherited_the_number_is_not_the_worker(
         monkeypatch.setattr("fleet_assets.local.run_watch._CLOCK_TOLERANCE", timedelta(hours=-1))
         assert end_dead_runs(instance, timedelta(0)) == [run_id]
         later.kill()
+
+
+def test_a_worker_lives_on_when_the_clock_is_put_forward(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its start, as the kernel tells it, moves with the clock; what it runs does not."""
+    with subprocess.Popen([sys.executable, "-c", "input()  # execute_run"], stdin=PIPE) as worker:
+        run_id = run_of(instance, Status.STARTED, worker.pid)
+        monkeypatch.setattr("fleet_assets.local.run_watch._CLOCK_TOLERANCE", timedelta(hours=-1))
+        assert end_dead_runs(instance, timedelta(0)) == []
+        worker.kill()
+        worker.wait()
+        assert end_dead_runs(instance, timedelta(0)) == [run_id]
 
 
 def test_a_run_that_is_starting_has_a_grace(instance: dg.DagsterInstance) -> None:
