@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import logging
 import os
 import random
 import re
@@ -21,6 +22,7 @@ from typing import Any
 
 from platform_run import wait_until
 
+_log = logging.getLogger(__name__)
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 120
 """A process that ought to die at a point has this long to come by, on a busy machine."""
@@ -147,14 +149,14 @@ class Arena:
         victim = self.victim()
         victim.order(work=work, point=point)
         assert victim.end() == -signal.SIGKILL, f"{work} never came by {point}, or failed (above)"
-        self._count(f"{work}: fault point")
+        self._count(f"{work}: fault point", point)
 
     def kill_torn(self, table: str, work: str = "flow") -> None:
         """A process dies when files of a table are written and, mostly, not yet committed."""
         victim = self.victim()
         victim.order(work=work, torn=table)
         assert victim.end() == -signal.SIGKILL, f"{work} never wrote {table}, or failed (above)"
-        self._count(f"{work}: files written, not committed")
+        self._count(f"{work}: files written, not committed", table)
 
     def kill_after(self, seconds: float, work: str = "flow") -> None:
         """A process dies at whatever it does then."""
@@ -163,10 +165,11 @@ class Arena:
         time.sleep(seconds)  # the moment is the point: there is no condition to wait for
         victim.process.kill()
         assert victim.end() == -signal.SIGKILL, f"{work} failed by itself (above)"
-        self._count(f"{work}: random moment")
+        self._count(f"{work}: random moment", f"after {seconds:.2f} s")
 
-    def _count(self, kind: str) -> None:
+    def _count(self, kind: str, where: str) -> None:
         self.kinds[kind] += 1
+        _log.info("%d killed: %s, %s", self.kinds.total(), kind, where)
         KILLS[kind] += 1
 
     def settle(self, work: str = "flow") -> None:

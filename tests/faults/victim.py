@@ -18,11 +18,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-
-import dagster as dg
-from platform_run import PlatformRun
 
 from fleet_assets.assets.platform import Platform
 from fleet_assets.fault_points import VARIABLE
@@ -33,6 +31,7 @@ from fleet_assets.kafka.topic import topic_state
 from fleet_assets.lake.landed import landed_hours
 from fleet_assets.lake.landing import AlreadyLandedError, land, next_offsets
 from fleet_assets.lake.refresh import refresh_hour, refresh_together
+from fleet_assets.lake.upkeep import UpkeepPolicy, keep_up
 from fleet_assets.lake.vehicle_hours import refresh_vehicle_hours
 from fleet_assets.rejects.publish import publish_rejects
 from fleet_assets.telemetry.placement import place
@@ -108,8 +107,26 @@ def rebuilds(platform: Platform) -> int:
     return done
 
 
+def upkeep(platform: Platform, raw_retention: timedelta | None = None) -> int:
+    """The flow, and a thorough round of upkeep; returns what the flow has done."""
+    done = flow(platform)
+    policy = UpkeepPolicy(timedelta(minutes=5), timedelta(hours=1), raw_retention)
+    report = keep_up(platform.lake, policy, datetime.now(UTC), thorough=True)
+    if report.failed:
+        raise SystemExit(f"upkeep failed: {report.failed}")
+    return done
+
+
+def expiry(platform: Platform) -> int:
+    """The same, and raw messages go as soon as they are taken in."""
+    return upkeep(platform, raw_retention=timedelta(0))
+
+
 def dagster_runs(platform: Platform, sensors: tuple[str, ...] = ("landing", "refresh")) -> int:
     """The sensors' runs, executed by Dagster in this process: checks, ledger and dbt included."""
+    import dagster as dg  # most victims do without: it takes long to import
+    from platform_run import PlatformRun
+
     with dg.DagsterInstance.ephemeral() as instance:
         run = PlatformRun(
             platform.settings.topic, platform.postgres_url, instance=instance, platform=platform
@@ -132,6 +149,8 @@ def dagster_landing(platform: Platform) -> int:
 FLOWS: dict[str, Callable[[Platform], int]] = {
     "flow": flow,
     "rebuilds": rebuilds,
+    "upkeep": upkeep,
+    "expiry": expiry,
     "dagster": dagster_runs,
     "dagster_landing": dagster_landing,
 }
