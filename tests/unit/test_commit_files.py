@@ -16,6 +16,7 @@ HOUR, OTHER = "2026-02-01T05", "2026-02-01T06"
 
 def rows(hour: str, *vehicles: str) -> pl.DataFrame:
     counts = {"read": 1, "accepted": 1, "duplicate": 0, "rejected": 0, "pending": 0, "late": 0}
+    counts["replayed"] = 0
     return pl.DataFrame(
         [
             {
