@@ -157,7 +157,8 @@ def _decode_all(
     )
     passed = messages.filter(pl.col("reject_reason").is_null())
     is_known = pl.col("vehicle_id").is_in(list(known_vehicles))
-    stranger = passed.filter(~is_known).with_columns(
+    stranger = passed.filter(~is_known).rechunk()  # as in `conflict_rejects`
+    stranger = stranger.with_columns(
         reason=pl.lit(UNKNOWN_VEHICLE),
         detail=pl.format("no vehicle is registered as {}", "vehicle_id"),
     )
