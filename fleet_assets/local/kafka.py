@@ -115,6 +115,8 @@ def _server_properties(settings: Settings, data: Path) -> str:
         "log.retention.hours": "168",
         "log.segment.bytes": str(segment),
         "log.retention.check.interval.ms": "30000",
+        # of the default's 128 MiB most would lie idle in a heap of 512: few keys are compacted
+        "log.cleaner.dedupe.buffer.size": str(8 * _MIB),
         "metadata.log.segment.bytes": str(16 * _MIB),
         "metadata.max.retention.bytes": str(64 * _MIB),
     }
