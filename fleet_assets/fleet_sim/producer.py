@@ -50,7 +50,27 @@ class KafkaSink:
     def __enter__(self) -> Self:
         from confluent_kafka import KafkaException, Producer
 
-        self._producer = Producer(
+        from fleet_assets.kafka.problems import Problems, kafka_failed
+
+        problems = Problems()
+        try:
+            self._producer = self._made(Producer, problems)
+            known = self._producer.list_topics(self._topic, timeout=min(self._patience_s, 10.0))
+        except KafkaException as error:
+            if self._producer is not None:
+                self._producer.poll(0)  # hands out the causes that librdkafka keeps
+            failed = kafka_failed(self._servers, "nothing was sent", error, problems)
+            raise failed from None
+        problem = known.topics[self._topic].error
+        if problem is not None:
+            raise FleetError(
+                f"Kafka at {self._servers} has no usable topic {self._topic} ({problem.str()}): "
+                "`fleet up` makes it; or set FLEET_TOPIC."
+            )
+        return self
+
+    def _made(self, producer: Any, problems: Any) -> Any:
+        return producer(
             {
                 "enable.idempotence": True,
                 "compression.type": "lz4",
@@ -69,22 +89,9 @@ class KafkaSink:
                 "bootstrap.servers": self._servers,
                 "on_delivery": self._on_delivery,
                 "logger": _Quiet(),
+                "error_cb": problems,
             }
         )
-        try:
-            known = self._producer.list_topics(self._topic, timeout=min(self._patience_s, 10.0))
-        except KafkaException as error:
-            raise FleetError(
-                f"No Kafka broker answers at {self._servers} ({error.args[0].str()}): is "
-                "`fleet up` running, and is FLEET_KAFKA_BOOTSTRAP_SERVERS right? Nothing was sent."
-            ) from None
-        problem = known.topics[self._topic].error
-        if problem is not None:
-            raise FleetError(
-                f"Kafka at {self._servers} has no usable topic {self._topic} ({problem.str()}): "
-                "`fleet up` makes it; or set FLEET_TOPIC."
-            )
-        return self
 
     def send(self, keys: Sequence[bytes | None], values: Sequence[bytes]) -> None:
         """Queue messages in this order; waits while the queue is full."""

@@ -54,10 +54,8 @@ def require_topic(broker: Broker, topic: str, timeout: timedelta = timedelta(sec
         # all topics: a request for this one alone could make a broker create it
         known = producer.list_topics(timeout=timeout.total_seconds()).topics
     except KafkaException as error:
-        raise FleetError(
-            f"No Kafka broker answers at {broker.bootstrap_servers} ({error.args[0].str()}):"
-            " is it up? `fleet status` tells"
-        ) from None
+        producer.poll(0)  # hands out the causes that librdkafka keeps
+        raise broker.failed("listing its topics", error) from None
     if topic not in known or known[topic].error is not None:
         raise FleetError(
             f"Kafka at {broker.bootstrap_servers} has no usable topic {topic}: `fleet up` makes it"

@@ -14,7 +14,7 @@ from fleet_assets.local.databases import (
     with_database,
     without_password,
 )
-from fleet_assets.local.topics import broker_answers
+from fleet_assets.local.topics import broker_problem
 from fleet_assets.settings import Settings
 
 PATIENCE = timedelta(seconds=30)
@@ -24,17 +24,15 @@ def require_kafka(settings: Settings, address: str, report: Callable[[str], None
     """Return when the broker answers.
 
     Raises:
-        FleetError: it does not within ``PATIENCE``.
+        FleetError: it does not within ``PATIENCE``, or refuses login or certificate.
     """
     report(f"Using Kafka at {address}")
     options = settings.kafka_client_options()
     deadline = time.monotonic() + PATIENCE.total_seconds()
-    while not broker_answers(address, options):
-        if time.monotonic() > deadline:
+    while (problem := broker_problem(address, options)) is not None:
+        if problem.is_final or time.monotonic() > deadline:
             raise FleetError(
-                f"Kafka at {address} does not answer: start it, correct "
-                "FLEET_KAFKA_BOOTSTRAP_SERVERS and the FLEET_KAFKA_* security settings, or unset "
-                "it to start an embedded one."
+                f"{problem.line}; or unset FLEET_KAFKA_BOOTSTRAP_SERVERS to start an embedded one."
             )
         time.sleep(0.2)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from fleet_assets.errors import FleetError
@@ -14,17 +15,40 @@ _MIB = 1024**2
 _TIMEOUT_SECONDS = 20
 
 
+@dataclass(frozen=True)
+class BrokerProblem:
+    """Why a broker cannot be used, in one line, and whether waiting does not help."""
+
+    line: str
+    is_final: bool
+
+
 def broker_answers(
     bootstrap_servers: str, options: Mapping[str, Any], timeout_seconds: float = 3
 ) -> bool:
     """Whether a broker answers a request for its metadata."""
+    return broker_problem(bootstrap_servers, options, timeout_seconds) is None
+
+
+def broker_problem(
+    bootstrap_servers: str, options: Mapping[str, Any], timeout_seconds: float = 3
+) -> BrokerProblem | None:
+    """Why a broker does not answer a request for its metadata; None: it does."""
     from confluent_kafka import KafkaException
 
+    from fleet_assets.kafka.problems import Problems, is_final, kafka_failed
+
+    problems, admin = Problems(), None
     try:
-        admin_client(bootstrap_servers, options).list_topics(timeout=timeout_seconds)
-    except KafkaException:
-        return False
-    return True
+        admin = admin_client(bootstrap_servers, {"error_cb": problems, **options})
+        admin.list_topics(timeout=timeout_seconds)
+    except KafkaException as error:
+        if admin is not None:
+            admin.poll(0)  # hands out the causes that librdkafka keeps
+        final = is_final(problems.worst) or is_final(error.args[0])
+        told = kafka_failed(bootstrap_servers, "listing its topics", error, problems)
+        return BrokerProblem(str(told), final)
+    return None
 
 
 def create_missing_topics(settings: Settings, bootstrap_servers: str) -> list[str]:
