@@ -15,9 +15,8 @@ from dagster import (
 from fleet_assets.assets.ingest import LANDING_JOB, landing_job
 from fleet_assets.assets.platform import Platform
 from fleet_assets.assets.runs import unfinished_runs
-from fleet_assets.kafka.ranges import ranges_to_land
-from fleet_assets.kafka.topic import topic_state
-from fleet_assets.lake.landing import next_offsets
+from fleet_assets.kafka.plan import plan_landing
+from fleet_assets.warehouse.gaps import record_truncations
 
 INTERVAL_SECONDS = 5
 
@@ -36,19 +35,23 @@ def build_landing_sensor(platform: Platform) -> SensorDefinition:
         if unfinished_runs(context.instance, LANDING_JOB):
             return SkipReason("a landing is under way")
         settings = platform.settings
-        state = topic_state(platform.broker, settings.topic)
-        committed = next_offsets(
-            platform.lake.open("raw_telemetry"), state.source, state.watermarks
+        plan = plan_landing(
+            platform.lake, platform.broker, settings.topic, settings.landing_max_messages
         )
-        ranges = ranges_to_land(state.watermarks, committed, settings.landing_max_messages)
-        if not ranges:
-            return SkipReason("all messages have landed")
+        source = plan.state.source
+        if plan.truncated:
+            record_truncations(platform.postgres_url, source, plan.truncated)
+        if not plan.ranges:
+            return SkipReason("; ".join(["all that can be read has landed", *plan.obstacles]))
+        for obstacle in plan.obstacles:
+            context.log.warning(obstacle)
         config = {
             "topic": settings.topic,
-            "cluster_id": state.source.cluster_id,
-            "topic_id": state.source.topic_id,
+            "cluster_id": source.cluster_id,
+            "topic_id": source.topic_id,
             "ranges": [
-                {"partition": p, "start": start, "end": end} for p, (start, end) in ranges.items()
+                {"partition": p, "start": start, "end": end}
+                for p, (start, end) in plan.ranges.items()
             ],
         }
         return RunRequest(run_config={"ops": {"land_ranges": {"config": config}}})

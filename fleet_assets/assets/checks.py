@@ -24,6 +24,7 @@ from fleet_assets.assets.stages import (
     log_check,
 )
 from fleet_assets.flow import Freshness, freshness
+from fleet_assets.kafka.plan import topic_problems
 from fleet_assets.lake.conservation import Account, account, offset_differences
 from fleet_assets.lake.store import Lake
 from fleet_assets.telemetry.validation import validate
@@ -99,16 +100,19 @@ def landings_contract(platform: Platform) -> AssetCheckResult:
     asset="landings",
     name="offsets",
     description="Landed ranges join without a gap or an overlap, nothing was lost unread that is"
-    " not acknowledged (`fleet gaps`), and raw_telemetry holds what they hold.",
+    " not acknowledged (`fleet gaps`), raw_telemetry holds what they hold, and no dead transaction"
+    " or shortened log holds up the topic.",
 )
 def offsets_check(platform: Platform) -> AssetCheckResult:
     """Law 1 over the whole of Kafka's offsets."""
     known = known_gaps(platform.lake, platform.postgres_url)
-    differences = offset_differences(platform.lake, known)
+    problems, topic = topic_problems(platform.lake, platform.broker, platform.settings.topic)
+    differences = offset_differences(platform.lake, known) + problems
     return AssetCheckResult(
         passed=not differences,
         metadata={
             "differences": listed(differences),
+            "topic": MetadataValue.text(topic),
             "known gaps": listed([str(gap) for gap in known if not gap.is_open]),
         },
     )

@@ -10,6 +10,7 @@ from dagster import (
     AssetMaterialization,
     AssetSpec,
     Config,
+    Failure,
     HourlyPartitionsDefinition,
     JobDefinition,
     MetadataValue,
@@ -31,6 +32,7 @@ from fleet_assets.assets.common import (
 from fleet_assets.assets.ledger import partition_metadata
 from fleet_assets.assets.platform import Platform
 from fleet_assets.assets.stages import contract_evaluation, log_check
+from fleet_assets.errors import FleetError
 from fleet_assets.fault_points import fault_point
 from fleet_assets.kafka.read import Chunk, read_ranges
 from fleet_assets.lake.landing import AlreadyLandedError, land
@@ -66,6 +68,7 @@ def land_ranges(context: OpExecutionContext, config: LandingConfig, platform: Pl
     per_hour: Counter[str] = Counter()
     verdicts: dict[str, Verdict] = {}
     version = -1
+    failure: FleetError | None = None
     try:
         for chunk in read_ranges(platform.broker, config.topic, config.topic_id, ranges):
             placed = place(chunk.messages, platform.time_policy)
@@ -79,6 +82,8 @@ def land_ranges(context: OpExecutionContext, config: LandingConfig, platform: Pl
             context.log.info(f"version {version}: {chunk.messages.height:,} messages")
     except AlreadyLandedError as error:
         context.log.warning(str(error))
+    except FleetError as error:  # what has landed before is reported all the same
+        failure = error
     if verdicts:
         log_check(context, contract_evaluation(verdicts["landings"], None))
     held = partition_metadata(platform.lake, list(per_hour))
@@ -96,6 +101,8 @@ def land_ranges(context: OpExecutionContext, config: LandingConfig, platform: Pl
                 },
             )
         )
+    if failure is not None:
+        raise Failure(str(failure)) from failure
 
 
 def _landing_event(chunk: Chunk, version: int) -> AssetMaterialization:

@@ -34,3 +34,16 @@ def ranges_to_land(
         ranges[partition] = (start, min(end, start + share))
         room -= ranges[partition][1] - start
     return dict(sorted(ranges.items()))
+
+
+def truncated(high: Mapping[int, int], committed: Mapping[int, int]) -> dict[int, tuple[int, int]]:
+    """Partitions whose log ends before what has landed: where it ends, and what had landed.
+
+    That happens when a replica that lags becomes leader (unclean election), or a broker loses its
+    disk. Offsets that Kafka gives anew there are not landed again.
+
+    Args:
+        high: per partition, one past the last offset, with those of open transactions.
+        committed: per partition, next offset to land.
+    """
+    return {p: (end, committed[p]) for p, end in high.items() if committed.get(p, 0) > end}

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, Final
 
 import polars as pl
@@ -13,13 +14,15 @@ from confluent_kafka import (
     TIMESTAMP_LOG_APPEND_TIME,
     Consumer,
     KafkaError,
+    KafkaException,
     TopicPartition,
 )
+from confluent_kafka.admin import AdminClient
 
 from fleet_assets.errors import FleetError
 from fleet_assets.fault_points import fault_point
 from fleet_assets.kafka.headers import note_replay, replay_column
-from fleet_assets.kafka.topic import Broker
+from fleet_assets.kafka.topic import Broker, describe, held_offsets
 
 CHUNK_MESSAGES: Final = 400_000
 CHUNK_BYTES: Final = 160 * 1024 * 1024
@@ -87,36 +90,74 @@ def read_ranges(
     """Reads half-open ranges of offsets; each chunk goes on where the one before ended.
 
     Offsets without a message (control records, aborted or compacted ones) are passed over and
-    count as read.
+    count as read. Those that Kafka has expired, before or while they were to be read, are counted
+    as lost; in each chunk they are the first ones of a partition's range.
 
     Raises:
-        FleetError: Kafka falls silent or refuses; the chunks given so far stand.
+        FleetError: Kafka falls silent or refuses, the topic was made anew, or its log ends before
+            the range; the chunks given so far stand.
     """
     reached = {p: start for p, (start, end) in ranges.items() if start < end}
     ends = {p: ranges[p][1] for p in reached}
     if not reached:
         return
+    log = _Log(broker, topic, topic_id)
+    log.assert_same_topic()
+    lost = log.expired(reached, ends)
     consumer = broker.consumer()
     try:
-        oldest = {
-            p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=_SILENCE_S)[0]
-            for p in reached
-        }
-        lost = {
-            p: min(oldest[p], ends[p]) - start for p, start in reached.items() if start < oldest[p]
-        }
-        consumer.assign(
-            [TopicPartition(topic, p, start + lost.get(p, 0)) for p, start in reached.items()]
-        )
-        yield from _chunks(consumer, topic, topic_id, reached, ends, lost)
+        begin = {p: start + lost.get(p, 0) for p, start in reached.items()}
+        consumer.assign([TopicPartition(topic, p, begin[p]) for p in begin if begin[p] < ends[p]])
+        for chunk in _chunks(consumer, log, reached, ends, lost):
+            # ids of topics never come again: what was read is this one's if it is still there
+            log.assert_same_topic()
+            yield chunk
+    except KafkaException as error:
+        raise broker.failed(f"reading {topic!r}", error) from error
     finally:
         consumer.close()
 
 
+@dataclass(frozen=True)
+class _Log:
+    """The topic that is read, and what is asked about it besides."""
+
+    broker: Broker
+    topic: str
+    topic_id: str
+
+    @cached_property
+    def admin(self) -> AdminClient:
+        return self.broker.admin()
+
+    def assert_same_topic(self) -> None:
+        found, _ = describe(self.admin, self.broker, self.topic)
+        if found != self.topic_id:
+            raise FleetError(
+                f"topic {self.topic} was made anew (id {found}, these offsets are of"
+                f" {self.topic_id}): nothing of it is taken, the sensor asks for what it holds"
+            )
+
+    def expired(self, reached: Mapping[int, int], ends: Mapping[int, int]) -> dict[int, int]:
+        """Per partition, how many of the offsets to be read next Kafka no longer holds."""
+        held = held_offsets(self.admin, self.broker, self.topic, reached)
+        lost = {}
+        for partition, offset in reached.items():
+            low, high = held[partition]
+            if offset > high:
+                raise FleetError(
+                    f"partition {partition} of {self.topic} ends at offset {high:,}, offset"
+                    f" {offset:,} was to be read next: Kafka has lost the end of its log"
+                    " (`fleet gaps list` tells)"
+                )
+            if offset < low:
+                lost[partition] = min(low, ends[partition]) - offset
+        return lost
+
+
 def _chunks(
     consumer: Consumer,
-    topic: str,
-    topic_id: str,
+    log: _Log,
     reached: dict[int, int],
     ends: dict[int, int],
     lost: dict[int, int],
@@ -125,40 +166,89 @@ def _chunks(
     begun, columns = dict(reached), _Columns()
     for partition, offsets in lost.items():
         reached[partition] += offsets
-    heard = time.monotonic()
+    open_partitions -= {p for p in reached if reached[p] >= ends[p]}
+    heard, progress = time.monotonic(), -1
     while open_partitions:
         batch = consumer.consume(_FETCH, timeout=1.0)
-        if batch:
+        if progress != (progress := sum(reached.values())):
             heard = time.monotonic()
         elif time.monotonic() - heard > _SILENCE_S:
-            raise FleetError(
-                f"Kafka sent nothing for {_SILENCE_S:.0f} s while partitions"
-                f" {sorted(open_partitions)} of {topic} are unread: the landing is tried again"
+            raise log.broker.failed(
+                f"nothing for {_SILENCE_S:.0f} s while partitions {sorted(open_partitions)} of"
+                f" {log.topic} are unread"
             )
-        _take(batch, columns, reached, ends)
+        seen = _take(batch, columns, reached, ends)
         if columns.offset:
             fault_point("landing.mid_read")
-        for partition in _finished(batch, consumer, topic, open_partitions, reached, ends):
+        for partition in _finished(batch, seen, consumer, log, open_partitions, reached, ends):
             open_partitions.discard(partition)
             reached[partition] = ends[partition]
-            consumer.incremental_unassign([TopicPartition(topic, partition)])
-        if columns.size >= CHUNK_BYTES or len(columns.offset) >= CHUNK_MESSAGES:
-            yield _chunk(columns, topic_id, begun, reached, lost)
+            consumer.incremental_unassign([TopicPartition(log.topic, partition)])
+        overrun = {p: at for p, at in seen.refused.items() if p in open_partitions}
+        reached.update(overrun)
+        full = columns.size >= CHUNK_BYTES or len(columns.offset) >= CHUNK_MESSAGES
+        # what is lost stands first in a range, so what was read before it is given first
+        if full or any(reached[p] != begun[p] + lost.get(p, 0) for p in overrun):
+            yield _chunk(columns, log.topic_id, begun, reached, lost)
             begun, columns, lost = dict(reached), _Columns(), {}
+        for partition, offsets in _passed_over(consumer, log, overrun, ends).items():
+            lost[partition] = lost.get(partition, 0) + offsets
+            reached[partition] += offsets
+            if reached[partition] >= ends[partition]:
+                open_partitions.discard(partition)
     if begun != reached:
-        yield _chunk(columns, topic_id, begun, reached, lost)
+        yield _chunk(columns, log.topic_id, begun, reached, lost)
+
+
+def _passed_over(
+    consumer: Consumer, log: _Log, overrun: Mapping[int, int], ends: Mapping[int, int]
+) -> dict[int, int]:
+    """Goes on behind what expired while it was to be read; how much that was per partition."""
+    if not overrun:
+        return {}
+    lost = log.expired(overrun, ends)
+    places = [TopicPartition(log.topic, p, at + lost.get(p, 0)) for p, at in overrun.items()]
+    consumer.incremental_unassign(places)
+    going_on = [place for place in places if place.offset < ends[place.partition]]
+    if going_on:
+        consumer.incremental_assign(going_on)
+    return lost
+
+
+@dataclass
+class _Seen:
+    """What a batch told besides messages.
+
+    Attributes:
+        passed: partitions whose end of range lies behind, past holes.
+        refused: partitions whose next offset Kafka does not hold, and that offset.
+    """
+
+    passed: set[int] = field(default_factory=set)
+    refused: dict[int, int] = field(default_factory=dict)
 
 
 def _take(
     batch: list[Any], columns: _Columns, reached: dict[int, int], ends: dict[int, int]
-) -> None:
+) -> _Seen:
     now_ms = int(datetime.now(UTC).timestamp() * 1000)
+    seen = _Seen()
     for message in batch:
-        if message.error() is not None:
-            _raise_unless_end(message.error())
-            continue
         partition, offset = message.partition(), message.offset()
-        if not reached[partition] <= offset < ends[partition]:
+        error = message.error()
+        if error is not None and error.code() == KafkaError._AUTO_OFFSET_RESET:
+            if offset >= ends[partition]:  # read ahead of the range
+                seen.passed.add(partition)
+            else:
+                seen.refused[partition] = max(reached[partition], offset)
+            continue
+        if error is not None and error.code() != KafkaError._PARTITION_EOF:
+            if not error.retriable():
+                raise FleetError(f"Kafka refuses to be read: {error.str()}")
+            continue
+        if offset >= ends[partition]:
+            seen.passed.add(partition)
+        if error is not None or not reached[partition] <= offset < ends[partition]:
             continue
         kind, milliseconds = message.timestamp()
         value = message.value()
@@ -171,34 +261,22 @@ def _take(
         columns.value.append(value)
         columns.size += 100 + (len(value) if value is not None else 0)
         reached[partition] = offset + 1
-
-
-def _raise_unless_end(error: KafkaError) -> None:
-    if error.code() == KafkaError._PARTITION_EOF or error.retriable():
-        return
-    raise FleetError(f"Kafka refuses to be read: {error.str()}")
+    return seen
 
 
 def _finished(
     batch: list[Any],
+    seen: _Seen,
     consumer: Consumer,
-    topic: str,
+    log: _Log,
     open_partitions: set[int],
     reached: dict[int, int],
     ends: dict[int, int],
 ) -> set[int]:
-    """Partitions whose range is read: by the last message, or past holes by the position."""
+    """Partitions whose range is read: by the last message, or past holes by what came after."""
     done = {p for p in open_partitions if reached[p] >= ends[p]}
-    at_end = {
-        m.partition()
-        for m in batch
-        if m.error() is not None
-        and m.error().code() == KafkaError._PARTITION_EOF
-        and m.partition() in open_partitions
-        and m.offset() >= ends[m.partition()]
-    }
-    done |= at_end
-    waiting = [TopicPartition(topic, p) for p in open_partitions - done]
+    done |= seen.passed & open_partitions
+    waiting = [TopicPartition(log.topic, p) for p in open_partitions - done]
     if not batch and waiting:
         done |= {
             tp.partition for tp in consumer.position(waiting) if tp.offset >= ends[tp.partition]
