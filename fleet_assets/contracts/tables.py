@@ -128,14 +128,14 @@ LANDINGS = Table(
         Column(
             "holes",
             INT,
-            "Offsets without a message (control records, compaction).",
+            "Offsets without a message (control records, aborted or compacted messages).",
             "offsets",
             minimum=0,
         ),
         Column(
             "lost",
             INT,
-            "Offsets that Kafka had expired before they were read.",
+            "Offsets that Kafka had expired before they were read: the first ones of the range.",
             "offsets",
             minimum=0,
         ),

@@ -98,6 +98,7 @@ def test_what_is_wrong_is_told_in_one_line_with_its_cure(
     env = client(kafka, how) | different
     settings = with_settings(monkeypatch, env)
     broker = Broker(env["FLEET_KAFKA_BOOTSTRAP_SERVERS"], settings.kafka_client_options())
+    monkeypatch.setattr("fleet_assets.kafka.topic._TIMEOUT_S", 4.0)
     with pytest.raises(FleetError) as told:
         topic_state(broker, "any")
     line = str(told.value)
