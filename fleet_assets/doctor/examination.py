@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TypeVar
 
 import psutil
@@ -35,6 +36,7 @@ from fleet_assets.errors import FleetError
 from fleet_assets.lake.gaps import gaps
 from fleet_assets.lake.landed import newest_event
 from fleet_assets.lake.store import Lake
+from fleet_assets.local.databases import database_exists, database_name
 from fleet_assets.local.failing_checks import dagster_database, failing_verdicts
 from fleet_assets.local.single_instance import supervisor_pid
 from fleet_assets.local.state import PlatformState, ServiceState, read_state
@@ -76,10 +78,13 @@ class Examination:
         self._part("clocks", self._clocks)
         return self.findings
 
-    @property
+    @cached_property
     def dagster_url(self) -> str | None:
-        """Dagster's storage; None: PostgreSQL does not answer."""
-        return dagster_database(self.postgres, self.settings) if self.postgres else None
+        """Dagster's storage; None: there is none, or PostgreSQL does not answer."""
+        if self.postgres is None:
+            return None
+        url = dagster_database(self.postgres, self.settings)
+        return url if database_exists(self.postgres, database_name(url)) else None
 
     def _part(self, name: str, look: Callable[[], list[Finding]]) -> None:
         self.report(name)

@@ -26,6 +26,18 @@ def connection_problem(url: str) -> str | None:
         return " ".join(str(error).split())
 
 
+def database_exists(url: str, name: str) -> bool:
+    """Whether the server of ``url`` has a database of this name; False if it does not answer."""
+    import psycopg
+
+    try:
+        with psycopg.connect(url, connect_timeout=10) as connection:
+            found = connection.execute("SELECT FROM pg_database WHERE datname = %s", (name,))
+            return found.fetchone() is not None
+    except psycopg.Error:
+        return False
+
+
 def ensure_database(url: str) -> None:
     """Create the database that ``url`` names if the server has none of that name.
 

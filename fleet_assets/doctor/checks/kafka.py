@@ -71,7 +71,8 @@ def check_kafka(facts: KafkaFacts) -> list[Finding]:
                 f"there is no topic {facts.topic}",
                 "`fleet up` makes it; or FLEET_TOPIC names another one",
                 "make_topics",
-            )
+            ),
+            *check_gaps(facts.open_gaps),
         ]
     return [
         *_lag(facts.partitions),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 import psycopg
+from packaging.requirements import Requirement
 
 import fleet_assets
 from fleet_assets.doctor.checks.versions import VersionFacts
@@ -16,8 +17,8 @@ from fleet_assets.local.jars import KAFKA_VERSION
 from fleet_assets.warehouse.connection import connect
 from fleet_assets.warehouse.migrate import known_migrations
 
-_PINNED = re.compile(r"^([A-Za-z0-9_.-]+)(?:\[[^]]*\])?==([^\s;\\]+)", re.MULTILINE)
 _BROKER_JAR = re.compile(r"kafka_2\.13-(\d+\.\d+\.\d+)\.jar")
+_MIGRATION = "select version_num from warehouse.alembic_version"
 LOCK = Path(fleet_assets.__file__).parent.parent / "requirements.lock"
 
 
@@ -48,16 +49,24 @@ def version_facts(
 
 
 def differing(lock: str) -> dict[str, tuple[str, str]]:
-    """Packages whose installed version is not the locked one; those for other systems are left
-    out, as they are not installed."""
+    """Packages whose installed version is not the locked one.
+
+    Lines for other systems and other versions of Python are left out, and so is what is not
+    installed: it may be for development only.
+    """
     found = {}
-    for package, locked in _PINNED.findall(lock):
+    for line in lock.splitlines():
+        if not line.strip() or line[0] in " #-":
+            continue
+        pinned = Requirement(line.rstrip("\\ "))
+        if pinned.marker is not None and not pinned.marker.evaluate():
+            continue
         try:
-            installed = version(package)
+            installed = version(pinned.name)
         except PackageNotFoundError:
             continue
-        if installed != locked:
-            found[package] = (locked, installed)
+        if not pinned.specifier.contains(installed, prereleases=True):
+            found[pinned.name] = (str(pinned.specifier).removeprefix("=="), installed)
     return found
 
 
@@ -65,7 +74,9 @@ def _server(postgres_url: str) -> tuple[int, str | None]:
     with connect(postgres_url) as connection:
         major = connection.info.server_version // 10_000
         try:
-            found = connection.execute("select version_num from alembic_version").fetchone()
+            found = connection.execute(
+                "select version_num from warehouse.alembic_version"
+            ).fetchone()
         except psycopg.errors.UndefinedTable:
             return major, "none"
         return major, None if found is None else str(found[0])
