@@ -199,7 +199,7 @@ def empty(postgres_url: str) -> None:
         postgres_url,
         "with a as (delete from warehouse.vehicle_hours), b as (delete from"
         " warehouse.vehicle_outcomes), c as (delete from warehouse.telemetry_outcomes),"
-        " d as (delete from warehouse.partition_ledger) select 1",
+        " d as (delete from warehouse.stage_ledger) select 1",
     )
 
 
