@@ -45,28 +45,34 @@ class Freshness:
 
 
 def hour_progress(lake: Lake, postgres_url: str) -> list[HourProgress]:
-    """How far every hour that holds messages has come."""
+    """How far every hour has come that messages have landed in, also those that have expired."""
     landed = landed_hours(lake.open("raw_telemetry"))
+    newest = {hour.event_hour: hour.newest_version for hour in landed}
     entries: dict[str, list[LedgerEntry]] = {}
     for entry in read_ledger(postgres_url):
         entries.setdefault(entry.event_hour, []).append(entry)
     requeued = hours_to_requeue(postgres_url)
+    for event_hour, known in entries.items():
+        # an hour whose raw messages have expired may still lack its marts, or get a vehicle
+        taken_in = [e.processed_version for e in known if e.stage == "telemetry"]
+        if event_hour not in newest and taken_in and taken_in[0] is not None:
+            newest[event_hour] = taken_in[0]
     progress = []
-    for hour in landed:
-        known = entries.get(hour.event_hour, [])
+    for event_hour, landed_version in sorted(newest.items()):
+        known = entries.get(event_hour, [])
         shown = next((e for e in known if e.stage == "marts"), None)
         loaded = next((e for e in known if e.stage == "warehouse" and e.state == "fresh"), None)
         failing = [e for e in known if e.state == "failed"]
         waits = [e.next_attempt_at for e in failing if e.next_attempt_at is not None]
         progress.append(
             HourProgress(
-                hour.event_hour,
-                landed_version=hour.newest_version,
+                event_hour,
+                landed_version=landed_version,
                 shown_version=shown.processed_version if shown else None,
                 shown_at=shown.processed_at if shown else None,
                 attempts=max((e.attempts for e in failing), default=0),
                 next_attempt_at=max(waits, default=None),
-                requeued=hour.event_hour in requeued,
+                requeued=event_hour in requeued,
                 loaded_version=loaded.processed_version if loaded else None,
             )
         )

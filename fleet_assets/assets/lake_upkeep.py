@@ -24,6 +24,8 @@ from fleet_assets.assets.platform import Platform
 from fleet_assets.lake.upkeep import UpkeepPolicy, UpkeepReport, keep_up
 
 TIME_LIMIT = timedelta(minutes=8)
+CLEANED_BEFORE_MINUTE = 10
+"""The first round of each hour looks after logs and dead files."""
 _LISTED = 100
 
 
@@ -41,8 +43,10 @@ def lake_upkeep(context: AssetExecutionContext, platform: Platform) -> Materiali
     """One round; what it has no time for is left to the next."""
     settings = platform.settings
     policy = UpkeepPolicy(settings.late_after, settings.vacuum_retention, settings.raw_retention)
+    now = datetime.now(UTC)
     done = keep_up(
-        platform.lake, policy, datetime.now(UTC), time_limit=TIME_LIMIT, say=context.log.info
+        platform.lake, policy, now,
+        time_limit=TIME_LIMIT, clean=now.minute < CLEANED_BEFORE_MINUTE, say=context.log.info,
     )  # fmt: skip
     if done.failed:
         raise Failure("; ".join(done.failed), metadata=_metadata(done))

@@ -46,6 +46,8 @@ def upkeep(
     if dry_run:
         for e in done.expired:
             typer.echo(f"raw of {e.event_hour} is old enough to expire")
+        if not (done.planned or done.expired or done.vacuumed):
+            typer.echo("nothing to do")
         return
     compacted = [c for c in done.compacted if not c.gave_way]
     typer.echo(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from fleet_assets.lake.expired import expired_rows
+from fleet_assets.lake.expired import expired_hours, expired_rows
 from fleet_assets.lake.gaps import Gap, gaps
 from fleet_assets.lake.landing import newest_unrecorded
 from fleet_assets.lake.marks import agree, mark_of
@@ -108,7 +108,7 @@ def offset_differences(lake: Lake, known: Iterable[Gap] | None = None) -> list[s
     held = pl.col("offset_end") - pl.col("offset_start") - pl.col("holes") - pl.col("lost")
     expected = landings.select(held.sum()).item()
     rows = 0 if raw.files.is_empty() else int(raw.files["num_records"].sum())
-    rows += _all_expired(lake, raw)
+    rows += sum(expired_rows(raw, hour) for hour in expired_hours(lake, raw))
     if rows != expected:
         found.append(f"raw_telemetry has {rows:,} rows, the landed ranges hold {expected:,}")
     return found
@@ -121,13 +121,6 @@ def _recorded(lake: Lake, raw: TableSnapshot) -> pl.DataFrame:
         newest_unrecorded(raw, landings), schema=landings.contract.polars_schema
     )
     return pl.concat([landings.read(), unrecorded]).filter(pl.col("landing_version") <= raw.version)
-
-
-def _all_expired(lake: Lake, raw: TableSnapshot) -> int:
-    """Messages that have expired in all hours; only hours that were taken in ever expire."""
-    outcomes = lake.open("telemetry_outcomes").files
-    hours = [] if outcomes.is_empty() else outcomes["event_hour"].unique().to_list()
-    return sum(expired_rows(raw, hour) for hour in hours)
 
 
 def _rows(table: TableSnapshot, hour: str) -> int:

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from fleet_assets.lake.compaction import SORTED_BY, Compacted, compact
+from fleet_assets.lake.expired import expired_hours
 from fleet_assets.lake.expiry import Expired, expire_hour, hours_to_expire, out_of_line
 from fleet_assets.lake.landing import heal
 from fleet_assets.lake.merge_plan import files_to_merge, hours_with_files
@@ -64,6 +65,7 @@ def keep_up(
     thorough: bool = False,
     dry_run: bool = False,
     time_limit: timedelta | None = None,
+    clean: bool = True,
     say: Callable[[str], None] = lambda _: None,
 ) -> UpkeepReport:
     """Does what there is to do, the most crowded hours first.
@@ -76,6 +78,7 @@ def keep_up(
         thorough: tidy closed hours up even if they got new files just now.
         dry_run: say what would be done and change nothing.
         time_limit: begin no new piece of work after this.
+        clean: look after logs and dead files too.
         say: is told each piece of work.
     """
     report = UpkeepReport()
@@ -94,7 +97,7 @@ def keep_up(
             report.left_over += 1
         else:
             _expire(lake, hour, report, say)
-    if event_hour is None:
+    if clean and event_hour is None:
         _clean(lake, policy, report, dry_run=dry_run, say=say)
     return report
 
@@ -179,9 +182,9 @@ def _clean(
     say: Callable[[str], None],
 ) -> None:
     """Logs and dead files, unless a crash has left something that still needs old versions."""
-    telemetry = lake.find("telemetry")
-    hours = {h for h in hours_with_files(telemetry.files) if h} if telemetry else set()
-    waiting = out_of_line(lake, hours)
+    raw = lake.find("raw_telemetry")
+    # hours with all their raw messages are rebuilt from those; the others need what was there
+    waiting = out_of_line(lake, expired_hours(lake, raw)) if raw else set()
     if waiting:
         say(f"dead files stay until a refresh has repaired {', '.join(sorted(waiting)[:5])}")
         return
@@ -195,4 +198,4 @@ def _clean(
         say(f"clean-up failed: {error}")
         return
     for table, files in report.vacuumed.items():
-        say(f"{table}: {files} dead files {'would be' if dry_run else ''} removed")
+        say(f"{table}: {files} dead files {'would be ' if dry_run else ''}removed")
