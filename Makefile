@@ -47,6 +47,14 @@ test-unit: install   ## tests that need no services
 test-faults: install ## the full fault suite: more than 200 kills of real processes, takes long
 	$(PYTEST) tests/faults tests/integration/test_order_law.py tests/integration/test_crash_between_commits.py
 
+test-spark: install .venv-spark/.installed  ## Spark in another time zone reads the lake (an environment of its own)
+	$(PYTEST) tests/unit/test_time_zones.py
+
+.venv-spark/.installed: requirements-spark.lock .venv/.installed
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-spark
+	$(BIN)/uv pip sync --quiet --python .venv-spark/bin/python --require-hashes requirements-spark.lock
+	@touch $@
+
 bench: install   ## speed and size, printed as figures and ratios
 	$(BIN)/python -m bench
 
@@ -59,10 +67,11 @@ docs: install    ## data dictionary, and dbt docs against the running warehouse
 
 lock:            ## resolve the dependencies anew (hashes, no addresses)
 	$(BIN)/uv pip compile --quiet --group dev --no-header --no-annotate --generate-hashes --universal --python-version 3.11 pyproject.toml -o requirements.lock
+	printf 'pyspark>=4.1,<4.2\njdk4py>=21,<22\n' | $(BIN)/uv pip compile --quiet --no-header --no-annotate --generate-hashes --universal --python-version 3.11 - -o requirements-spark.lock  # Java 21: Spark 4.1 reads no file on 25
 	echo uv | $(BIN)/uv pip compile --quiet --no-header --no-annotate --generate-hashes --universal --python-version 3.11 - -o requirements-uv.lock
 
 clean:           ## remove the environment and all caches; local data stay
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage dbt_project/target dbt_project/logs
+	rm -rf .venv .venv-spark .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage dbt_project/target dbt_project/logs
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 reset: down      ## stop, and remove all local data

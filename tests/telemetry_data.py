@@ -69,9 +69,13 @@ def raw(messages: pl.DataFrame, version: int = 1) -> pl.DataFrame:
 
 
 def land_values(
-    lake: Lake, values: Sequence[bytes | None], start: int = 0, partition: int = 0
+    lake: Lake,
+    values: Sequence[bytes | None],
+    start: int = 0,
+    partition: int = 0,
+    append_time: datetime = NOW,
 ) -> Landed:
-    rows = placed(values, start=start, partition=partition)
+    rows = placed(values, start=start, partition=partition, append_time=append_time)
     return land(lake, SOURCE, {partition: (start, start + len(values))}, rows)
 
 
