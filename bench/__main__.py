@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from bench import pipeline, simulator, size
+from bench import pipeline, simulator, size, vehicle_hours
 
 if __name__ == "__main__":
     simulator.main()
     pipeline.main()
     size.main()
+    vehicle_hours.main()

@@ -40,13 +40,15 @@ select
     / nullif(sum(engine_seconds) filter (where rpm_avg is not null), 0) as rpm_avg,
     max(rpm_max) as rpm_max,
     max(coolant_max_c) as coolant_max_c,
+    -- arrays compare by their first elements: the reading of the first and of the last hour,
+    -- without sorting all hours of the day as array_agg(… order by …) does
     (
-        array_agg(odometer_first_mi order by hour_start)
+        min(array[date_part('epoch', hour_start), odometer_first_mi])
         filter (where odometer_first_mi is not null)
-    )[1] as odometer_first_mi,
+    )[2] as odometer_first_mi,
     (
-        array_agg(odometer_last_mi order by hour_start desc)
+        max(array[date_part('epoch', hour_start), odometer_last_mi])
         filter (where odometer_last_mi is not null)
-    )[1] as odometer_last_mi
+    )[2] as odometer_last_mi
 from vehicle_hours
 group by date_utc, vehicle_id
