@@ -50,17 +50,22 @@ class KafkaSink:
     def __enter__(self) -> Self:
         from confluent_kafka import KafkaException, Producer
 
-        from fleet_assets.kafka.problems import Problems, kafka_failed
+        from fleet_assets.kafka.problems import Problems, is_final, kafka_failed
 
         problems = Problems()
-        try:
-            self._producer = self._made(Producer, problems)
-            known = self._producer.list_topics(self._topic, timeout=min(self._patience_s, 10.0))
-        except KafkaException as error:
-            if self._producer is not None:
-                self._producer.poll(0)  # hands out the causes that librdkafka keeps
-            failed = kafka_failed(self._servers, "nothing was sent", error, problems)
-            raise failed from None
+        give_up = time.monotonic() + min(self._patience_s, 10.0)
+        while True:
+            try:
+                self._producer = self._producer or self._made(Producer, problems)
+                known = self._producer.list_topics(self._topic, timeout=2.0)
+                break
+            except KafkaException as error:
+                if self._producer is not None:
+                    self._producer.poll(0)  # hands out the causes that librdkafka keeps
+                    if not is_final(problems.worst) and time.monotonic() < give_up:
+                        continue
+                failed = kafka_failed(self._servers, "nothing was sent", error, problems)
+                raise failed from None
         problem = known.topics[self._topic].error
         if problem is not None:
             raise FleetError(

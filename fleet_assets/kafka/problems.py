@@ -61,7 +61,7 @@ def kafka_failed(
     """
     found = error.args[0] if error is not None and error.args else None
     cause = problems.worst
-    if isinstance(found, KafkaError) and (cause is None or _rank(found) <= _rank(cause)):
+    if isinstance(found, KafkaError) and (cause is None or _rank(found) < _rank(cause)):
         cause = found
     told = _first_line(cause.str() if cause is not None else str(found or "no answer"))
     code = None if cause is None else cause.code()
