@@ -19,7 +19,7 @@ import pyarrow.parquet as parquet
 
 Encoding = Literal["dictionary", "plain", "delta", "split"]
 
-ROW_GROUP: Final = 131_072
+ROW_GROUP: Final = 65_536
 """Rows of a row group: what a reader decodes at least to find one vehicle."""
 SMALL_FILE: Final = ROW_GROUP
 """Up to here every byte of overhead counts: columns that are null throughout are left out (readers
