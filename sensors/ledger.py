@@ -25,6 +25,10 @@ from fleet_assets.warehouse.ledger_view import newest_run
 INTERVAL_SECONDS = 30
 EVENT_INTERVAL = timedelta(minutes=5)
 """The summary in the UI is at most this old while something changes."""
+FULL_INTERVAL = timedelta(hours=1)
+"""All hours are compared this often; in between only those that were written to."""
+OVERLAP = timedelta(minutes=10)
+"""A file may be committed so long after it was begun."""
 
 
 def build_ledger_sensor(platform: Platform) -> SensorDefinition:
@@ -47,12 +51,20 @@ def build_ledger_sensor(platform: Platform) -> SensorDefinition:
         written = before.get("versions") != versions
         if not written and before.get("noted") == noted and not before.get("unshown"):
             return SkipReason("nothing has changed")
+        full_at = before.get("full_at", 0.0)
         if written:
-            sync_lake_ledger(platform.lake, platform.postgres_url)
+            everything = now - full_at >= FULL_INTERVAL.total_seconds()
+            since = datetime.fromtimestamp(before.get("synced_at", 0.0), UTC) - OVERLAP
+            sync_lake_ledger(
+                platform.lake, platform.postgres_url, written_since=None if everything else since
+            )
+            full_at = now if everything else full_at
         due = now - shown_at >= EVENT_INTERVAL.total_seconds()
         cursor = {
             "versions": versions,
             "noted": noted,
+            "synced_at": now,
+            "full_at": full_at,
             "shown_at": now if due else shown_at,
             "unshown": not due,
         }

@@ -52,7 +52,12 @@ def doctor(
     findings = examination.findings
     if as_json:
         shown = [{**dataclasses.asdict(one), "line": one.line} for one in findings]
-        answer = {"well": not findings, "findings": shown, "fixed": fixed}
+        answer = {
+            "well": not findings,
+            "findings": shown,
+            "fixed": fixed,
+            "size_bytes": examination.sizes,
+        }
         typer.echo(json.dumps(answer, indent=2, ensure_ascii=False))
     else:
         for line in fixed:

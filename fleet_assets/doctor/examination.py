@@ -13,7 +13,6 @@ from typing import TypeVar
 
 import psutil
 import psycopg
-from deltalake.exceptions import DeltaError
 
 from fleet_assets.doctor.checks.clocks import check_clocks
 from fleet_assets.doctor.checks.hours import check_hours
@@ -55,6 +54,8 @@ class Examination:
     settings: Settings
     report: Callable[[str], None] = lambda part: None
     findings: list[Finding] = field(default_factory=list)
+    sizes: dict[str, int] = field(default_factory=dict)
+    """Bytes by what takes them."""
 
     def __post_init__(self) -> None:
         state = read_state(self.settings.services_file)
@@ -73,7 +74,7 @@ class Examination:
         self._part("hours", self._hours)
         self._part("runs", self._runs)
         self._part("lake", lambda: check_lake(self._lake_facts()))
-        self._part("disk", lambda: check_disks(disk_facts(self.settings, self.postgres)))
+        self._part("disk", self._disks)
         self._part("versions", self._versions)
         self._part("clocks", self._clocks)
         return self.findings
@@ -90,9 +91,11 @@ class Examination:
         self.report(name)
         try:
             self.findings += look()
-        except (FleetError, OSError, psycopg.Error, DeltaError) as error:
-            why = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-            self.findings.append(unknown(name, why[:300], "remove the cause and ask again"))
+        except Exception as error:  # whatever is broken, the doctor goes on with the rest
+            words = (str(error).strip().splitlines() or ["no message"])[0].rstrip(".")
+            kind = "" if isinstance(error, FleetError) else f"{type(error).__name__}: "
+            why = f"{kind}{words[:300]}"
+            self.findings.append(unknown(name, why, "remove the cause and ask again"))
 
     def _services(self) -> None:
         self.report("services")
@@ -152,6 +155,11 @@ class Examination:
 
     def _lake_facts(self) -> LakeFacts:
         return lake_facts(self.lake, self.settings.vacuum_retention)
+
+    def _disks(self) -> list[Finding]:
+        facts = disk_facts(self.settings, self.postgres)
+        self.sizes = dict(facts.sizes)
+        return check_disks(facts)
 
     def _versions(self) -> list[Finding]:
         broker = self.services.get("kafka")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
 from typing import Final
 
 import polars as pl
@@ -36,6 +37,7 @@ def sync_lake_ledger(
     postgres_url: str,
     hours: Collection[str] | None = None,
     *,
+    written_since: datetime | None = None,
     look_at_files: bool = False,
 ) -> int:
     """Copies what the lake tells of its hours; only rows that differ are written.
@@ -44,6 +46,7 @@ def sync_lake_ledger(
         lake: the lake.
         postgres_url: the warehouse.
         hours: only these; None: all, and hours that the lake no longer knows are removed.
+        written_since: only hours that were written to since, in any table.
         look_at_files: also look whether the files of raw are there; else what is known stays.
 
     Returns:
@@ -51,12 +54,17 @@ def sync_lake_ledger(
     """
     tables = ledger_snapshots(lake)
     frame = lake_ledger(tables, hours)
+    if written_since is not None:
+        recent = frame.filter(pl.col("written_at") >= written_since).select("event_hour").unique()
+        frame = frame.join(recent, on="event_hour", how="semi")
     damaged = damaged_hours(tables[RAW]) if look_at_files and RAW in tables else {}
     lost = lost_before(lake, acknowledgements(postgres_url))
     rows = _with_holes(frame, hours_with_losses(tables, lost), damaged)
     return transact(
         postgres_url,
-        lambda connection: _write(connection, rows, hours is None, look_at_files),
+        lambda connection: _write(
+            connection, rows, hours is None and written_since is None, look_at_files
+        ),
         tries=3,
     )
 

@@ -35,6 +35,7 @@ from fleet_assets.doctor.gather.clocks import (
     refused_as_future,
     vehicle_skews,
 )
+from fleet_assets.doctor.gather.versions import version_facts
 from fleet_assets.kafka.topic import Broker, topic_state
 from fleet_assets.lake.landing import land
 from fleet_assets.lake.refresh import refresh_hour
@@ -288,6 +289,11 @@ def test_little_room_and_old_packages_are_named(
     told(short, "1 packages are not as locked: psutil", "`make install`")
 
 
+def test_the_version_of_the_broker_that_runs_is_known(services: Installation) -> None:
+    facts = version_facts(None, services.state.services["kafka"].pid)
+    assert facts.kafka == facts.kafka_locked
+
+
 def test_clocks_of_vehicles_and_of_postgres(settings: Settings, warehouse: str) -> None:
     assert abs(postgres_skew(warehouse)) < 1
     lake = Lake(settings.lake_root)
@@ -317,6 +323,7 @@ def test_the_command_ends_with_one_for_findings_and_speaks_json(
     assert result.exit_code == 1
     answer = json.loads(result.stdout)
     assert not answer["well"]
+    assert "lake" in answer["size_bytes"] or not Path(settings.lake_root).exists()
     assert {"check", "problem", "cure", "fix", "line"} <= set(answer["findings"][0])
     result = CliRunner().invoke(fleet, ["--fix"])
     assert "fixed: topics made" in result.stdout

@@ -15,6 +15,7 @@ from telemetry_data import HOUR, LATE_AFTER, SOURCE, land_values, message, place
 from typer.testing import CliRunner
 from warehouse_data import fresh_warehouse, query
 
+from fleet_assets.assets.platform import Platform
 from fleet_assets.assets.stages import work_hours
 from fleet_assets.commands.ledger import ledger as app
 from fleet_assets.errors import FleetError
@@ -32,6 +33,7 @@ from fleet_assets.warehouse.revisions import read_revisions
 from fleet_assets.warehouse.staleness import mark_marts
 from partitions.definitions import hourly_partitions
 from partitions.hours import hour_start
+from sensors.ledger import build_ledger_sensor
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
@@ -278,3 +280,31 @@ def test_the_command_prints_filters_and_releases(
     assert fleet("--revised") == "No hour was revised.\n"
     refused = CliRunner().invoke(app, ["--hour", "5 o'clock"])
     assert isinstance(refused.exception, FleetError)
+
+
+def test_the_sensor_keeps_the_ledger_in_step_with_the_lake(
+    lake: Lake, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLEET_POSTGRES_URL", url)
+    monkeypatch.setenv("FLEET_LAKE_URL", lake.url)
+    sensor = build_ledger_sensor(Platform())
+    instance = dg.DagsterInstance.ephemeral()
+
+    def tick(cursor: str | None) -> tuple[str, list[str]]:
+        context = dg.build_sensor_context(instance=instance, cursor=cursor)
+        data = sensor.evaluate_tick(context)
+        return data.cursor or cursor or "", [
+            e.asset_key.to_user_string() for e in data.asset_events
+        ]
+
+    land_values(lake, [at(1)])
+    cursor, events = tick(None)
+    assert events == ["partition_ledger"]
+    assert states(url)["telemetry"] == "stale"
+    refresh_hour(lake, HOUR, KNOWN, LATE_AFTER)
+    cursor, events = tick(cursor)
+    assert events == []  # the summary was shown a moment ago
+    assert states(url)["telemetry"] == "fresh"
+    query(url, "delete from warehouse.lake_ledger where table_name = 'telemetry' returning 1")
+    tick(cursor)
+    assert "telemetry" not in states(url)  # nothing was written, so nothing is compared

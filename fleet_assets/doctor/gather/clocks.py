@@ -8,8 +8,8 @@ from datetime import timedelta
 import polars as pl
 
 from fleet_assets.doctor.checks.clocks import ClockFacts
-from fleet_assets.lake.ledger import RAW
-from fleet_assets.lake.store import Lake
+from fleet_assets.lake.ledger import RAW, damaged_hours
+from fleet_assets.lake.store import Lake, TableSnapshot
 from fleet_assets.warehouse.connection import connect
 
 _LEAST_MESSAGES = 20
@@ -72,7 +72,7 @@ def refused_as_future(lake: Lake, now: float) -> dict[str, int]:
     rows = raw.read(
         columns=["vehicle_id"],
         where=(pl.col("reject_reason") == "future") & (pl.col("append_time") >= since),
-        files_where=pl.col("max.append_time") >= since,
+        files_where=(pl.col("max.append_time") >= since) & _readable(raw),
     )
     counted = rows.with_columns(pl.col("vehicle_id").fill_null("(none)"))
     return dict(counted.group_by("vehicle_id").len().iter_rows())
@@ -100,7 +100,7 @@ def vehicle_skews(lake: Lake, late_after: timedelta) -> tuple[dict[str, float], 
         where=pl.col("event_time").is_not_null()
         & pl.col("vehicle_id").is_not_null()
         & (pl.col("append_time") >= pl.lit(newest) - _WINDOW),
-        files_where=pl.col("path").is_in(files["path"].to_list()),
+        files_where=pl.col("path").is_in(files["path"].to_list()) & _readable(raw),
     )
     delay = (pl.col("append_time") - pl.col("event_time")).dt.total_microseconds() / 1e6
     by_vehicle = (
@@ -123,3 +123,8 @@ def vehicle_skews(lake: Lake, late_after: timedelta) -> tuple[dict[str, float], 
         {v: -s for v, s in ahead.select("vehicle_id", "median").iter_rows()},
         dict(behind.select("vehicle_id", "median").iter_rows()) if mostly_on_time else {},
     )
+
+
+def _readable(raw: TableSnapshot) -> pl.Expr:
+    """Files of hours that are not damaged; that they are is another finding."""
+    return ~pl.col("event_hour").is_in(list(damaged_hours(raw)))
