@@ -26,7 +26,7 @@ from fleet_assets.warehouse.vehicles import import_vehicles
 
 pytestmark = [pytest.mark.faults, pytest.mark.integration, pytest.mark.timeout(900)]
 
-ROUNDS = 6
+ROUNDS = 4
 HOURS = ("2026-02-01T04", "2026-02-01T05", "2026-02-01T06")
 
 
@@ -111,6 +111,7 @@ def test_refreshes_and_rebuilds_of_the_same_hour_take_each_message_in_once(
             assert telemetry.height == telemetry.unique().height
 
 
+@pytest.mark.soak
 def test_two_daemons_that_know_nothing_of_each_other_land_once(
     services: Installation, flow_home: Path, tmp_path: Path
 ) -> None:

@@ -190,7 +190,8 @@ def test_workers_killed_many_times(
     under_fire(services, f"kills-{seed}", tmp_path, flow_home, planned)
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
 def test_dagster_runs_killed_at_every_point(
     services: Installation, tmp_path: Path, flow_home: Path
 ) -> None:
