@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
-from partitions.hours import HOUR, contiguous_ranges, hour_start
+from partitions.hours import HOUR, contiguous_ranges, hour_start, hours_between
 
 Lane = Literal["fresh", "retry", "history", "history-2"]
 LONGEST_RANGE: Final = 48
@@ -53,11 +53,17 @@ class HourProgress:
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A refresh of neighbouring hours, first to last, in one lane."""
+    """A refresh in one lane.
+
+    Attributes:
+        first, last: the hours to work on, from the first to the last.
+        hours: exactly the hours to work on, where others lie between them; empty: all of them.
+    """
 
     lane: Lane
     first: str
     last: str
+    hours: tuple[str, ...] = ()
 
 
 def plan_refresh(
@@ -72,7 +78,8 @@ def plan_refresh(
 
     Fresh hours go first and in a lane of their own, so that no backlog holds them up. Closed
     hours have two lanes and are refreshed at most every `late_interval`. An hour that has failed
-    is tried alone, and not before its time.
+    is tried alone, and not before its time. Closed hours that lie far apart share runs: starting
+    one costs seconds, an hour in it a fraction of one.
 
     Args:
         hours: all hours that hold messages.
@@ -97,18 +104,40 @@ def plan_refresh(
             fresh.append(hour.event_hour)
         elif hour.requeued or _has_rested(hour.shown_at, now, late_interval):
             history.append(hour.event_hour)
-    waiting: list[tuple[tuple[Lane, ...], list[tuple[str, str]]]] = [
-        (("fresh",), contiguous_ranges(fresh, LONGEST_RANGE)),
-        (("retry",), contiguous_ranges(retry, longest=1)),
-        (("history", "history-2"), contiguous_ranges(history, LONGEST_RANGE)),
+    waiting: list[tuple[tuple[Lane, ...], list[list[tuple[str, str]]]]] = [
+        (("fresh",), [[r] for r in contiguous_ranges(fresh, LONGEST_RANGE)]),
+        (("retry",), [[r] for r in contiguous_ranges(retry, longest=1)]),
+        (("history", "history-2"), _shared(contiguous_ranges(history, LONGEST_RANGE))),
     ]
     return [
-        PlannedRun(lane, first, last)
-        for lanes, ranges in waiting
-        for lane, (first, last) in zip(
-            [lane for lane in lanes if lane not in busy_lanes], ranges, strict=False
+        _run(lane, ranges)
+        for lanes, runs in waiting
+        for lane, ranges in zip(
+            [lane for lane in lanes if lane not in busy_lanes], runs, strict=False
         )
     ]
+
+
+def _shared(ranges: list[tuple[str, str]]) -> list[list[tuple[str, str]]]:
+    """Ranges put together, in their order, while they hold no more hours than one run may."""
+    runs: list[list[tuple[str, str]]] = []
+    room = 0
+    for first, last in ranges:
+        hours = len(list(hours_between(first, last)))
+        if hours > room:
+            runs.append([])
+            room = LONGEST_RANGE
+        runs[-1].append((first, last))
+        room -= hours
+    return runs
+
+
+def _run(lane: Lane, ranges: list[tuple[str, str]]) -> PlannedRun:
+    first, last = ranges[0][0], ranges[-1][1]
+    if len(ranges) == 1:
+        return PlannedRun(lane, first, last)
+    hours = tuple(hour for bounds in ranges for hour in hours_between(*bounds))
+    return PlannedRun(lane, first, last, hours)
 
 
 def _is_due(next_attempt_at: datetime | None, now: datetime) -> bool:

@@ -15,7 +15,14 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from fleet_assets.assets.common import LANE_TAG
 from fleet_assets.assets.platform import Platform
-from fleet_assets.assets.runs import RANGE_END, RANGE_START, hours_of, lanes_of, unfinished_runs
+from fleet_assets.assets.runs import (
+    HOURS_TAG,
+    RANGE_END,
+    RANGE_START,
+    hours_of,
+    lanes_of,
+    unfinished_runs,
+)
 from fleet_assets.flow import hour_progress
 from partitions.planning import PlannedRun, plan_refresh
 
@@ -57,8 +64,9 @@ def _request(run: PlannedRun) -> RunRequest:
         run_config={"ops": {"refresh_telemetry": {"config": {"rebuild": False}}}},
         tags={
             RANGE_START: run.first,
-            RANGE_END: run.last,
+            RANGE_END: run.first if run.hours else run.last,
             LANE_TAG: run.lane,
             "dagster/priority": "1" if run.lane == "fresh" else "0",
+            **({HOURS_TAG: ",".join(run.hours)} if run.hours else {}),
         },
     )

@@ -21,6 +21,7 @@ from fleet_assets.assets.stages import (
     CONTRACT_CHECK,
     CONTRACT_TEXT,
     contract_evaluation,
+    hours_of_run,
     log_check,
 )
 from fleet_assets.flow import Freshness, freshness
@@ -47,7 +48,7 @@ def build_conservation(partitions_def: HourlyPartitionsDefinition) -> AssetCheck
     def conservation(
         context: AssetCheckExecutionContext, platform: Platform
     ) -> Iterator[AssetCheckResult]:
-        hours = list(context.op_execution_context.partition_keys)
+        hours = hours_of_run(context.op_execution_context)
         for hour, (passed, metadata) in _verdicts(platform.lake, hours).items():
             log_check(
                 context.op_execution_context,
@@ -78,7 +79,7 @@ def build_raw_contract(partitions_def: HourlyPartitionsDefinition) -> AssetCheck
         context: AssetCheckExecutionContext, platform: Platform
     ) -> Iterator[AssetCheckResult]:
         raw = platform.lake.open("raw_telemetry")
-        for hour in context.op_execution_context.partition_keys:
+        for hour in hours_of_run(context.op_execution_context):
             verdict = validate("raw_telemetry", raw.read(hour), hour)
             log_check(context.op_execution_context, contract_evaluation(verdict, hour))
         yield from ()

@@ -12,6 +12,9 @@ from partitions.hours import hours_between
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
 PARTITION = "dagster/partition"
+HOURS_TAG = "fleet/hours"
+"""Tag of a run over hours that lie apart: all of them, with commas between. Dagster knows ranges
+only, so such a run has the first hour as its partition and tells of the others by itself."""
 _UNFINISHED = [
     DagsterRunStatus.QUEUED,
     DagsterRunStatus.NOT_STARTED,
@@ -30,11 +33,18 @@ def hours_of(runs: Sequence[DagsterRun]) -> frozenset[str]:
     """Hours that the runs work on, by their partition tags."""
     hours: set[str] = set()
     for run in runs:
+        hours.update(listed_hours(run))
         first = run.tags.get(RANGE_START) or run.tags.get(PARTITION)
         last = run.tags.get(RANGE_END) or first
         if first and last:
             hours.update(hours_between(first, last))
     return frozenset(hours)
+
+
+def listed_hours(run: DagsterRun) -> list[str]:
+    """The hours of a run over hours that lie apart; of any other run, none."""
+    listed = run.tags.get(HOURS_TAG)
+    return listed.split(",") if listed else []
 
 
 def lanes_of(runs: Sequence[DagsterRun]) -> frozenset[str]:

@@ -9,12 +9,15 @@ from dagster import (
     AssetCheckEvaluation,
     AssetExecutionContext,
     AssetKey,
+    AssetMaterialization,
+    AssetObservation,
     Failure,
     MetadataValue,
     OpExecutionContext,
 )
 
 from fleet_assets.assets.common import listed
+from fleet_assets.assets.runs import listed_hours
 from fleet_assets.fault_points import fault_point
 from fleet_assets.telemetry.validation import InvalidHourError, Verdict
 from fleet_assets.warehouse.ledger import LedgerEntry, Stage, read_ledger, record, record_failure
@@ -34,6 +37,11 @@ _AFTER: Mapping[Stage, tuple[Stage, ...]] = {
 }
 """What depends on a stage, hour by hour. In a run of one hour its failure ends the run, so that
 the stages after it do not get to say that they are withheld."""
+
+
+def hours_of_run(context: AssetExecutionContext | OpExecutionContext) -> list[str]:
+    """The hours that a run works on."""
+    return listed_hours(context.run) or list(context.partition_keys)
 
 
 def work_hours(
@@ -59,7 +67,7 @@ def work_hours(
     Returns:
         Results of the hours that went well.
     """
-    event_hours = list(context.partition_keys)
+    event_hours = hours_of_run(context)
     held_back = _failed(postgres_url, upstream, event_hours) if upstream else {}
     done: dict[str, T] = {}
     failed: dict[str, str] = {}
@@ -115,8 +123,26 @@ def work_hours(
 def add_hour_metadata(
     context: AssetExecutionContext, asset: str, event_hour: str, metadata: Mapping[str, Any]
 ) -> None:
-    """Metadata of one hour's materialisation of one asset."""
-    context.add_asset_metadata(metadata, asset_key=asset, partition_key=event_hour)
+    """Metadata of one hour's materialisation of one asset.
+
+    Dagster materialises the partitions of the run by itself; the hours that the run has besides
+    them are told here.
+    """
+    if event_hour in context.partition_keys:
+        context.add_asset_metadata(metadata, asset_key=asset, partition_key=event_hour)
+    else:
+        context.log_event(AssetMaterialization(asset, partition=event_hour, metadata=metadata))
+
+
+def tell_failure(
+    context: AssetExecutionContext, asset: str, event_hour: str, error: Exception
+) -> None:
+    """Shows at one hour of one asset why it is left as it was."""
+    metadata = failure_metadata(error)
+    if event_hour in context.partition_keys:
+        context.add_asset_metadata(metadata, asset_key=asset, partition_key=event_hour)
+    else:
+        context.log_event(AssetObservation(asset, partition=event_hour, metadata=metadata))
 
 
 def log_check(

@@ -25,8 +25,8 @@ from fleet_assets.assets.stages import (
     CONTRACT_TEXT,
     add_hour_metadata,
     contract_evaluation,
-    failure_metadata,
     log_check,
+    tell_failure,
     verdicts_of,
     work_hours,
 )
@@ -89,7 +89,7 @@ def build_telemetry_assets(partitions_def: HourlyPartitionsDefinition) -> Assets
             for verdict in verdicts_of(error, "telemetry"):
                 _log_verdict(context, event_hour, verdict)
             for name in context.selected_asset_keys:
-                add_hour_metadata(context, name.path[-1], event_hour, failure_metadata(error))
+                tell_failure(context, name.path[-1], event_hour, error)
 
         done = work_hours(
             context,

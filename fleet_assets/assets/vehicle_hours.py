@@ -22,8 +22,8 @@ from fleet_assets.assets.stages import (
     CONTRACT_TEXT,
     add_hour_metadata,
     contract_evaluation,
-    failure_metadata,
     log_check,
+    tell_failure,
     verdicts_of,
     work_hours,
 )
@@ -76,7 +76,7 @@ def build_vehicle_hours(partitions_def: HourlyPartitionsDefinition) -> AssetsDef
             for verdict in verdicts_of(error, _HOURS):
                 log(event_hour, verdict)
             for key in context.selected_asset_keys:
-                add_hour_metadata(context, key.path[-1], event_hour, failure_metadata(error))
+                tell_failure(context, key.path[-1], event_hour, error)
 
         done = work_hours(
             context,

@@ -16,7 +16,7 @@ from dagster import (
 from fleet_assets.assets.common import LANE_TAG, OWNERS, WAREHOUSE, column_schema, warehouse_key
 from fleet_assets.assets.ledger import revision_metadata
 from fleet_assets.assets.platform import Platform
-from fleet_assets.assets.stages import failure_metadata, work_hours
+from fleet_assets.assets.stages import add_hour_metadata, hours_of_run, tell_failure, work_hours
 from fleet_assets.contracts.tables import TABLE_BY_NAME
 from fleet_assets.warehouse.from_lake import TABLES, LoadedHour, load_hour
 from fleet_assets.warehouse.lake_ledger import sync_lake_ledger
@@ -57,9 +57,7 @@ def build_warehouse_load(partitions_def: HourlyPartitionsDefinition) -> AssetsDe
 
         def on_failure(event_hour: str, error: Exception) -> None:
             for key in context.selected_asset_keys:
-                context.add_asset_metadata(
-                    failure_metadata(error), asset_key=key, partition_key=event_hour
-                )
+                tell_failure(context, key.path[-1], event_hour, error)
 
         done: dict[str, LoadedHour] = work_hours(
             context,
@@ -78,18 +76,19 @@ def build_warehouse_load(partitions_def: HourlyPartitionsDefinition) -> AssetsDe
             upstream="vehicle_hours",
             on_failure=on_failure,
         )
-        sync_lake_ledger(lake, url, context.partition_keys)
+        sync_lake_ledger(lake, url, hours_of_run(context))
         revised = revision_metadata(url, list(done))
         for event_hour, result in done.items():
             for key in context.selected_asset_keys:
-                context.add_asset_metadata(
+                add_hour_metadata(
+                    context,
+                    key.path[-1],
+                    event_hour,
                     {
                         **revised[event_hour],
                         "dagster/partition_row_count": MetadataValue.int(result.rows[LOADED[key]]),
                         "raw version": MetadataValue.int(result.processed_version),
                     },
-                    asset_key=key,
-                    partition_key=event_hour,
                 )
         for key in context.selected_asset_keys:
             yield MaterializeResult(asset_key=key)

@@ -36,7 +36,7 @@ class KafkaSink:
 
     def __init__(
         self, settings: Settings | None = None, bootstrap_servers: str | None = None,
-        patience: timedelta = timedelta(seconds=30),
+        patience: timedelta = timedelta(minutes=2),
     ) -> None:  # fmt: skip
         settings = settings or Settings()
         self._topic = settings.topic

@@ -8,6 +8,7 @@ import logging
 import os
 import random
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ from platform_run import wait_until
 
 _log = logging.getLogger(__name__)
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 120
+PATIENCE_S = 600
 """A process that ought to die at a point has this long to come by, on a busy machine."""
 KILLS: Counter[str] = Counter()
 """How many processes were killed, by the way of it; shown at the end of the session."""
@@ -70,11 +72,11 @@ def child_env(env: dict[str, str]) -> dict[str, str]:
 class Victim:
     """A process of `victim.py`: it has imported everything and waits for its order."""
 
-    def __init__(self, env: dict[str, str]) -> None:
+    def __init__(self, env: dict[str, str], *arguments: str) -> None:
         # a pipe would fill up and hold the process; the file goes with this object
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self.process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("victim.py"))],
+            [sys.executable, str(Path(__file__).with_name("victim.py")), *arguments],
             env=child_env(env),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -119,6 +121,34 @@ class Victim:
         return self.process.returncode
 
 
+class Breeder(Victim):
+    """A process that has imported everything and forks a child for each order."""
+
+    def __init__(self, env: dict[str, str]) -> None:
+        super().__init__(env, "breed")
+        self.ready()
+
+    def child(self, **order: Any) -> int:
+        """Process id of a child that works as ordered."""
+        self.order(**order)
+        return int(self._line())
+
+    def child_ends(self, child: int, seconds: float = PATIENCE_S) -> int:
+        """Wait for the child's end; its exit code, or the signal as a negative number."""
+        assert self.process.stdout is not None
+        if not select.select([self.process.stdout], [], [], seconds)[0]:
+            os.kill(child, signal.SIGKILL)
+            self._line()
+            return 1
+        return int(self._line())
+
+    def _line(self) -> str:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, self.complaint()
+        return line
+
+
 @dataclass
 class Arena:
     """One lake, topic and warehouse on which processes are killed.
@@ -130,42 +160,46 @@ class Arena:
 
     env: dict[str, str]
     kinds: Counter[str] = field(default_factory=Counter)
-    _waiting: Victim | None = None
+
+    @cached_property
+    def breeder(self) -> Breeder:
+        """What the victims are children of."""
+        return Breeder(self.env)
 
     def victim(self) -> Victim:
-        """A process that waits for its order; the next one already starts behind it."""
-        found = self._waiting or Victim(self.env)
-        self._waiting = Victim(self.env)
-        return found.ready()
+        """A process of its own that waits for orders."""
+        return Victim(self.env).ready()
 
     def close(self) -> None:
-        """End the process that nobody has called for."""
-        if self._waiting is not None:
-            self._waiting.process.kill()
-            self._waiting.process.communicate()
+        """End the process that victims come from."""
+        if "breeder" in self.__dict__:
+            self.breeder.process.kill()
+            self.breeder.process.communicate()
 
     def kill_at(self, point: str, work: str = "flow") -> None:
         """A process dies at a fault point."""
-        victim = self.victim()
-        victim.order(work=work, point=point)
-        assert victim.end() == -signal.SIGKILL, f"{work} never came by {point}, or failed (above)"
+        self._dies(f"never came by {point}", work=work, point=point)
         self._count(f"{work}: fault point", point)
 
     def kill_torn(self, table: str, work: str = "flow") -> None:
         """A process dies when files of a table are written and, mostly, not yet committed."""
-        victim = self.victim()
-        victim.order(work=work, torn=table)
-        assert victim.end() == -signal.SIGKILL, f"{work} never wrote {table}, or failed (above)"
+        self._dies(f"never wrote {table}", work=work, torn=table)
         self._count(f"{work}: files written, not committed", table)
 
     def kill_after(self, seconds: float, work: str = "flow") -> None:
         """A process dies at whatever it does then."""
-        victim = self.victim()
-        victim.order(work=work)
+        child = self.breeder.child(work=work)
         time.sleep(seconds)  # the moment is the point: there is no condition to wait for
-        victim.process.kill()
-        assert victim.end() == -signal.SIGKILL, f"{work} failed by itself (above)"
+        os.kill(child, signal.SIGKILL)
+        ended = self.breeder.child_ends(child)
+        assert ended == -signal.SIGKILL, f"{work} failed by itself: {self.breeder.complaint()}"
         self._count(f"{work}: random moment", f"after {seconds:.2f} s")
+
+    def _dies(self, or_else: str, **order: Any) -> None:
+        ended = self.breeder.child_ends(self.breeder.child(**order))
+        assert ended == -signal.SIGKILL, (
+            f"{order['work']} {or_else}, or failed: {self.breeder.complaint()}"
+        )
 
     def _count(self, kind: str, where: str) -> None:
         self.kinds[kind] += 1
@@ -174,9 +208,8 @@ class Arena:
 
     def settle(self, work: str = "flow") -> None:
         """Let a process work undisturbed until nothing is left to do."""
-        victim = self.victim()
-        victim.order(work=work, until_quiet=True)
-        assert victim.end(600) == 0
+        child = self.breeder.child(work=work, until_quiet=True)
+        assert self.breeder.child_ends(child) == 0, self.breeder.complaint()
 
 
 class Load:

@@ -41,6 +41,10 @@ def plan(
     return plan_refresh(hours, busy, lanes, NOW, GRACE, LATE_INTERVAL)
 
 
+def hours_in(run: PlannedRun) -> list[str]:
+    return list(run.hours or hours_between(run.first, run.last))
+
+
 def test_nothing_is_planned_for_hours_that_are_shown() -> None:
     assert plan(HourProgress(OLD, 3, shown_version=3), HourProgress(CURRENT, 5, 7)) == []
 
@@ -48,8 +52,7 @@ def test_nothing_is_planned_for_hours_that_are_shown() -> None:
 def test_fresh_hours_go_first_and_apart_from_history() -> None:
     assert plan(HourProgress(OLD, 1), HourProgress(CURRENT, 1), HourProgress(BEFORE, 1)) == [
         PlannedRun("fresh", CURRENT, CURRENT),
-        PlannedRun("history", OLD, OLD),
-        PlannedRun("history-2", BEFORE, BEFORE),
+        PlannedRun("history", OLD, BEFORE, (OLD, BEFORE)),
     ]
 
 
@@ -129,14 +132,54 @@ def test_hours_and_lanes_that_are_busy_are_not_queued_again() -> None:
 
 
 def test_history_has_two_lanes_that_never_share_an_hour() -> None:
-    hours = [HourProgress(key, 1) for key in (OLD, "2026-01-20T12", "2026-01-20T14")]
-    assert plan(*hours) == [
-        PlannedRun("history", OLD, OLD),
-        PlannedRun("history-2", "2026-01-20T12", "2026-01-20T12"),
+    far = [hour_key(hour_start(OLD) - 2 * n * HOUR) for n in range(LONGEST_RANGE + 2)]
+    first, second = plan(*(HourProgress(key, 1) for key in far))
+    assert (first.lane, len(first.hours)) == ("history", LONGEST_RANGE)
+    assert (second.lane, second.hours) == ("history-2", tuple(sorted(far)[LONGEST_RANGE:]))
+    busy = frozenset(first.hours)
+    assert plan(
+        *(HourProgress(key, 1) for key in far), busy=busy, lanes=frozenset({"history"})
+    ) == [second]
+
+
+def test_hours_that_lie_apart_share_runs_and_neighbours_are_a_range() -> None:
+    neighbours = [hour_key(hour_start(OLD) + n * HOUR) for n in range(5)]
+    assert plan(*(HourProgress(key, 1) for key in neighbours)) == [
+        PlannedRun("history", OLD, neighbours[-1])
     ]
-    assert plan(*hours, busy=frozenset({OLD}), lanes=frozenset({"history"})) == [
-        PlannedRun("history-2", "2026-01-20T12", "2026-01-20T12")
-    ]
+    years = [hour_key(hour_start(OLD) - n * 111 * HOUR) for n in range(300)]
+    waiting, runs = set(years), 0
+    while planned := plan(*(HourProgress(key, 1) for key in waiting)):
+        runs += len(planned)
+        waiting -= {hour for run in planned for hour in hours_in(run)}
+    assert waiting == set()
+    assert runs == -(-300 // LONGEST_RANGE)
+
+
+def test_a_late_trickle_costs_bounded_work_per_hour_of_operation() -> None:
+    """Messages for 40 closed hours come all the time; a run takes 20 s, a tick comes each 5 s."""
+    hours = [hour_key(hour_start(OLD) - 3 * n * HOUR) for n in range(40)]
+    shown = dict.fromkeys(hours, NOW - timedelta(days=1))
+    under_way: list[tuple[datetime, PlannedRun]] = []
+    runs = made = 0
+    for tick in range(3600 // 5):
+        now = NOW + tick * timedelta(seconds=5)
+        for ends, run in [one for one in under_way if one[0] <= now]:
+            shown |= dict.fromkeys(hours_in(run), ends)
+        under_way = [one for one in under_way if one[0] > now]
+        planned = plan_refresh(
+            [HourProgress(h, 2, shown_version=1, shown_at=shown[h]) for h in hours],
+            frozenset(hour for _, run in under_way for hour in hours_in(run)),
+            frozenset(run.lane for _, run in under_way),
+            now,
+            GRACE,
+            LATE_INTERVAL,
+        )
+        under_way += [(now + timedelta(seconds=20), run) for run in planned]
+        runs, made = runs + len(planned), made + sum(len(hours_in(run)) for run in planned)
+    most = int(timedelta(hours=1) / LATE_INTERVAL)
+    assert runs <= most
+    assert made <= most * len(hours)
 
 
 @given(hour_sets, hour_sets)
@@ -144,8 +187,9 @@ def test_a_planned_run_is_short_and_holds_stale_idle_hours_only(
     stale: set[str], busy: set[str]
 ) -> None:
     for run in plan(*(HourProgress(h, 1) for h in stale), busy=frozenset(busy)):
-        hours = list(hours_between(run.first, run.last))
+        hours = hours_in(run)
         assert 1 <= len(hours) <= LONGEST_RANGE
+        assert (hours[0], hours[-1]) == (run.first, run.last)
         assert set(hours) <= stale - busy
 
 
@@ -154,7 +198,7 @@ def test_planning_again_and_again_works_off_every_hour_once(stale: set[str]) -> 
     waiting = set(stale)
     while planned := plan(*(HourProgress(h, 1) for h in waiting)):
         for run in planned:
-            hours = set(hours_between(run.first, run.last))
+            hours = set(hours_in(run))
             assert hours <= waiting  # none is given to two runs
             waiting -= hours
     assert waiting == set()
