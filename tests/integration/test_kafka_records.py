@@ -161,7 +161,7 @@ def test_compaction_leaves_holes_and_tombstones_are_rejected_with_their_key(make
     topic.produce(telemetry(range(10, 12), vehicle="v2"))
     time.sleep(0.2)
     topic.produce(telemetry([12], vehicle="v3"))
-    wait_until(lambda: _first_offset(topic) == 10, 60, lambda: str(_first_offset(topic)))
+    wait_until(lambda: _first_offset(topic) == 10, 150, lambda: str(_first_offset(topic)))
     run.land()
     assert landings(run) == [(0, 0, 14, 3, 11, 0)]
     rows = run.rows("raw_telemetry").sort("kafka_offset")
