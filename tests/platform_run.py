@@ -52,7 +52,12 @@ class PlatformRun:
     def lake(self) -> Lake:
         return self.platform.lake
 
-    def produce(self, messages: Sequence[Message], partition: int | None = None) -> None:
+    def produce(
+        self,
+        messages: Sequence[Message],
+        partition: int | None = None,
+        headers: Sequence[tuple[str, bytes]] = (),
+    ) -> None:
         """Send (key, value) pairs and wait until all are acknowledged."""
         failures: list[str] = []
 
@@ -62,7 +67,8 @@ class PlatformRun:
 
         options = {"message.max.bytes": 3_000_000, "linger.ms": 5}
         producer = Producer(self.platform.broker.config(**options))
-        where = {} if partition is None else {"partition": partition}
+        where: dict[str, Any] = {"headers": list(headers)} if headers else {}
+        where |= {} if partition is None else {"partition": partition}
         for key, value in messages:
             producer.produce(self.topic, value=value, key=key, on_delivery=delivered, **where)
             producer.poll(0)

@@ -11,7 +11,8 @@ with shown as (
         sum(duplicate) as duplicate,
         sum(rejected) as rejected,
         sum(pending) as pending,
-        sum(late) as late
+        sum(late) as late,
+        sum(replayed) as replayed
     from {{ ref('mart_data_quality') }}
     where {{ in_touched_days('date_utc') }}
     group by date_utc
@@ -25,7 +26,8 @@ landed as (
         sum(duplicate) as duplicate,
         sum(rejected) as rejected,
         sum(pending) as pending,
-        sum(late) as late
+        sum(late) as late,
+        sum(replayed) as replayed
     from {{ source('warehouse', 'telemetry_outcomes') }}
     where {{ in_hours_of_touched_days('hour_start') }}
     group by (hour_start at time zone 'UTC')::date

@@ -13,15 +13,16 @@ from dagster import (
     multi_asset,
 )
 
-from fleet_assets.assets.common import LANE_TAG, OWNERS, WAREHOUSE, column_schema, warehouse_key
+from fleet_assets.assets.common import LANE_TAG, OWNERS, QUALITY, WAREHOUSE, column_schema, warehouse_key
 from fleet_assets.assets.ledger import revision_metadata
 from fleet_assets.assets.platform import Platform
 from fleet_assets.assets.stages import add_hour_metadata, hours_of_run, tell_failure, work_hours
 from fleet_assets.contracts.tables import TABLE_BY_NAME
-from fleet_assets.warehouse.from_lake import TABLES, LoadedHour, load_hour
+from fleet_assets.warehouse.from_lake import REPLAYS, TABLES, LoadedHour, load_hour
 from fleet_assets.warehouse.lake_ledger import sync_lake_ledger
 
-LOADED = {warehouse_key(table): table for table in TABLES}
+LOADED = {warehouse_key(table): str(table) for table in TABLES}
+REPLAYS_KEY = warehouse_key(REPLAYS)
 
 
 def build_warehouse_load(partitions_def: HourlyPartitionsDefinition) -> AssetsDefinition:
@@ -45,6 +46,20 @@ def build_warehouse_load(partitions_def: HourlyPartitionsDefinition) -> AssetsDe
                 },
             )
             for key, table in LOADED.items()
+        ]
+        + [
+            AssetSpec(
+                key=REPLAYS_KEY,
+                deps=["raw_telemetry", "telemetry_rejects", "telemetry_outcomes", "vehicle_hours"],
+                description="What became of each message that replays a reject, by the hour of its"
+                " event, and whether its origin is a reject still.",
+                group_name=QUALITY,
+                owners=OWNERS,
+                kinds={"postgres"},
+                partitions_def=partitions_def,
+                skippable=True,
+                metadata={"dagster/table_name": f"fleet.warehouse.{REPLAYS}"},
+            )
         ],
         backfill_policy=BackfillPolicy.single_run(),
         partitions_def=partitions_def,
@@ -54,6 +69,7 @@ def build_warehouse_load(partitions_def: HourlyPartitionsDefinition) -> AssetsDe
         context: AssetExecutionContext, platform: Platform
     ) -> Iterator[MaterializeResult[None]]:
         lake, url = platform.lake, platform.postgres_url
+        names = {**LOADED, REPLAYS_KEY: REPLAYS}
 
         def on_failure(event_hour: str, error: Exception) -> None:
             for key in context.selected_asset_keys:
@@ -86,7 +102,7 @@ def build_warehouse_load(partitions_def: HourlyPartitionsDefinition) -> AssetsDe
                     event_hour,
                     {
                         **revised[event_hour],
-                        "dagster/partition_row_count": MetadataValue.int(result.rows[LOADED[key]]),
+                        "dagster/partition_row_count": MetadataValue.int(result.rows[names[key]]),
                         "raw version": MetadataValue.int(result.processed_version),
                     },
                 )

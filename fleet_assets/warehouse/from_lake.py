@@ -14,6 +14,7 @@ from fleet_assets.lake.store import Lake
 from fleet_assets.warehouse.ledger import LedgerEntry
 from fleet_assets.warehouse.load import LoadedTable, replace_hours
 from fleet_assets.warehouse.revisions import cause_of, counts_of, note_revision, shown_counts
+from fleet_assets.warehouse.telemetry_replays import note_replays
 from partitions.hours import HOUR, hour_start
 
 TABLES: Final[tuple[LoadedTable, ...]] = (
@@ -21,6 +22,8 @@ TABLES: Final[tuple[LoadedTable, ...]] = (
     "vehicle_outcomes",
     "telemetry_outcomes",
 )
+REPLAYS: Final = "telemetry_replays"
+"""Not a table of the lake: it is made with the load."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,12 @@ def load_hour(
         "warehouse", event_hour, processed_version=version, rows=total, run_id=run_id
     )
 
+    replays = 0
+    counted = int(frames["telemetry_outcomes"]["replayed"].sum())
+
     def note(connection: psycopg.Connection) -> None:
+        nonlocal replays
+        replays = note_replays(connection, lake, event_hour, counted, version)
         shown = shown_counts(connection, event_hour)
         if shown is None or datetime.now(UTC) < hour_start(event_hour) + HOUR + late_after:
             return
@@ -78,4 +86,5 @@ def load_hour(
         note_revision(connection, event_hour, shown, loaded, cause, run_id)
 
     replace_hours(postgres_url, frames, [event_hour], [entry], before=note)
-    return LoadedHour(event_hour, version, {name: frames[name].height for name in TABLES})
+    rows: dict[str, int] = {name: frames[name].height for name in TABLES}
+    return LoadedHour(event_hour, version, rows | {REPLAYS: replays})

@@ -132,6 +132,16 @@ def record_failure(
     within(target, write)
 
 
+def load_again(connection: psycopg.Connection, hours: Sequence[str]) -> None:
+    """What was loaded of these hours counts as new, so that the marts are made of it again."""
+    if hours:
+        connection.execute(
+            "update warehouse.stage_ledger set processed_at = clock_timestamp()"
+            " where stage = 'warehouse' and event_hour = any(%s) and processed_at is not null",
+            (list(hours),),
+        )
+
+
 def within(target: Target, work: Callable[[psycopg.Connection], Result]) -> Result:
     """Do the work in the caller's transaction, or in one of its own if given an address."""
     return transact(target, work) if isinstance(target, str) else work(target)

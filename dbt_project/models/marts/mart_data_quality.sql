@@ -14,6 +14,7 @@ with outcomes as (
         pending,
         rejected_by_reason,
         late,
+        replayed,
         newest_append_time,
         (hour_start at time zone 'UTC')::date as date_utc
     from {{ ref('stg_vehicle_outcomes') }}
@@ -34,9 +35,36 @@ outcomes_by_day as (
                 as rejected_{{ reason }},
         {%- endfor %}
         sum(late)::bigint as late,
+        sum(replayed)::bigint as replayed,
         max(newest_append_time) as newest_append_time
     from outcomes
     group by date_utc, vehicle_id
+),
+
+-- a replay that was rejected is no reject of its own: its origin is
+rejected_again as (
+    select
+        vehicle_id,
+        (hour_start at time zone 'UTC')::date as date_utc,
+        count(*) as messages
+    from {{ ref('stg_telemetry_replays') }}
+    where
+        reject_reason is not null
+        and {{ in_hours_of_touched_days('hour_start') }}
+    group by (hour_start at time zone 'UTC')::date, vehicle_id
+),
+
+resolved as (
+    select
+        origin_vehicle_id as vehicle_id,
+        (origin_hour_start at time zone 'UTC')::date as date_utc,
+        count(distinct (origin_topic_id, origin_partition, origin_offset)) as messages
+    from {{ ref('stg_telemetry_replays') }}
+    where
+        origin_rejected
+        and reject_reason is null
+        and {{ in_hours_of_touched_days('origin_hour_start') }}
+    group by (origin_hour_start at time zone 'UTC')::date, origin_vehicle_id
 ),
 
 vehicle_days as (
@@ -61,6 +89,13 @@ select
     {%- for reason in var('reject_reasons') %}
         outcomes_by_day.rejected_{{ reason }},
     {%- endfor %}
+    outcomes_by_day.replayed,
+    coalesce(resolved.messages, 0)::bigint as resolved_by_replay,
+    (
+        outcomes_by_day.rejected
+        - coalesce(rejected_again.messages, 0)
+        - coalesce(resolved.messages, 0)
+    )::bigint as open_rejects,
     outcomes_by_day.late,
     outcomes_by_day.late::double precision / nullif(outcomes_by_day.read, 0) as late_share,
     vehicle_days.invalid_values,
@@ -75,3 +110,11 @@ left join vehicle_days
     on
         outcomes_by_day.date_utc = vehicle_days.date_utc
         and outcomes_by_day.vehicle_id = vehicle_days.vehicle_id
+left join rejected_again
+    on
+        outcomes_by_day.date_utc = rejected_again.date_utc
+        and outcomes_by_day.vehicle_id = rejected_again.vehicle_id
+left join resolved
+    on
+        outcomes_by_day.date_utc = resolved.date_utc
+        and outcomes_by_day.vehicle_id = resolved.vehicle_id

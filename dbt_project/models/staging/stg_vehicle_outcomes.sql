@@ -9,5 +9,6 @@ select
     pending,
     rejected_by_reason,
     late,
+    replayed,
     newest_append_time
 from {{ source('warehouse', 'vehicle_outcomes') }}
