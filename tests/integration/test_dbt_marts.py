@@ -5,6 +5,7 @@ The tests of this module follow one another on one warehouse, as dbt is slow to 
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -17,6 +18,9 @@ from pathlib import Path
 import polars as pl
 import psycopg
 import pytest
+import sqlalchemy as sa
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
 from installation import Installation
 from warehouse_data import fresh_warehouse, outcomes, query, vehicle, vehicle_hours
 
@@ -240,3 +244,25 @@ def test_columns_carry_their_descriptions(built: Warehouse) -> None:
         "and not c.relispartition and col_description(c.oid, a.attnum) is null",
     )
     assert undescribed == []
+
+
+def test_a_mart_that_dbt_built_before_there_were_replays_goes_on(built: Warehouse) -> None:
+    """As the migration of replays found it."""
+    before = quality(built)
+    migration = importlib.import_module("fleet_assets.warehouse.migrations.versions.0007_replays")
+    engine = sa.create_engine(
+        sa.make_url(built.url).set(drivername="postgresql+psycopg"), poolclass=sa.NullPool
+    )
+    with psycopg.connect(built.url) as connection:
+        for column in ("replayed", "resolved_by_replay", "open_rejects"):
+            connection.execute(f"alter table marts.mart_data_quality drop column {column}")
+        connection.execute("drop view staging.stg_telemetry_replays")
+        for table in ("reject_replays", "reject_replay_batches", "telemetry_replays"):
+            connection.execute(f"drop table warehouse.{table}")
+    with engine.begin() as outer, Operations.context(MigrationContext.configure(outer)):
+        migration.upgrade()
+    statement = "select bool_and(open_rejects = rejected) from marts.mart_data_quality"
+    assert query(built.url, statement) == [(True,)]
+    built.dbt("run", "--select", "stg_telemetry_replays", "mart_data_quality", touched=HOURS[:1])
+    assert quality(built) == before
+    assert query(built.url, statement) == [(True,)]

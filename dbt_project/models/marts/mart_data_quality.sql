@@ -54,17 +54,28 @@ rejected_again as (
     group by (hour_start at time zone 'UTC')::date, vehicle_id
 ),
 
-resolved as (
-    select
-        origin_vehicle_id as vehicle_id,
-        (origin_hour_start at time zone 'UTC')::date as date_utc,
-        count(distinct (origin_topic_id, origin_partition, origin_offset)) as messages
+-- once each, however often it was replayed
+resolved_origins as (
+    select distinct
+        origin_vehicle_id,
+        origin_topic_id,
+        origin_partition,
+        origin_offset,
+        (origin_hour_start at time zone 'UTC')::date as date_utc
     from {{ ref('stg_telemetry_replays') }}
     where
         origin_rejected
         and reject_reason is null
         and {{ in_hours_of_touched_days('origin_hour_start') }}
-    group by (origin_hour_start at time zone 'UTC')::date, origin_vehicle_id
+),
+
+resolved as (
+    select
+        date_utc,
+        origin_vehicle_id as vehicle_id,
+        count(*) as messages
+    from resolved_origins
+    group by date_utc, origin_vehicle_id
 ),
 
 vehicle_days as (
