@@ -13,7 +13,14 @@ from dagster import (
     multi_asset,
 )
 
-from fleet_assets.assets.common import LANE_TAG, OWNERS, QUALITY, WAREHOUSE, column_schema, warehouse_key
+from fleet_assets.assets.common import (
+    LANE_TAG,
+    OWNERS,
+    QUALITY,
+    WAREHOUSE,
+    column_schema,
+    warehouse_key,
+)
 from fleet_assets.assets.ledger import revision_metadata
 from fleet_assets.assets.platform import Platform
 from fleet_assets.assets.stages import add_hour_metadata, hours_of_run, tell_failure, work_hours

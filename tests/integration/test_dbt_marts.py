@@ -249,7 +249,7 @@ def test_columns_carry_their_descriptions(built: Warehouse) -> None:
 def test_a_mart_that_dbt_built_before_there_were_replays_goes_on(built: Warehouse) -> None:
     """As the migration of replays found it."""
     before = quality(built)
-    migration = importlib.import_module("fleet_assets.warehouse.migrations.versions.0007_replays")
+    migration = importlib.import_module("fleet_assets.warehouse.migrations.versions.0008_replays")
     engine = sa.create_engine(
         sa.make_url(built.url).set(drivername="postgresql+psycopg"), poolclass=sa.NullPool
     )
