@@ -56,13 +56,13 @@ def load_hour(
         by_hand: somebody asked for the hour to be made anew.
     """
     frames: dict[LoadedTable, pl.DataFrame] = {}
-    marks: list[int] = []
+    marks: dict[LoadedTable, int] = {}
     for name in TABLES:
         table = lake.open(name)
         mark = table.committed(app_id(event_hour))
-        marks.append(-1 if mark is None else mark)
+        marks[name] = -1 if mark is None else mark
         frames[name] = table.read(event_hour)
-    version = min(marks)
+    version = min(marks.values())
     total = sum(frame.height for frame in frames.values())
     entry = LedgerEntry(
         "warehouse", event_hour, processed_version=version, rows=total, run_id=run_id
@@ -73,7 +73,7 @@ def load_hour(
 
     def note(connection: psycopg.Connection) -> None:
         nonlocal replays
-        replays = note_replays(connection, lake, event_hour, counted, version)
+        replays = note_replays(connection, lake, event_hour, counted, marks["telemetry_outcomes"])
         shown = shown_counts(connection, event_hour)
         if shown is None or datetime.now(UTC) < hour_start(event_hour) + HOUR + late_after:
             return
