@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import json
+import multiprocessing
 import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,9 +15,9 @@ import pyarrow.parquet
 from deltalake.transaction import AddAction
 
 from fleet_assets.contracts.tables import TELEMETRY
+from fleet_assets.lake.layout import ROW_GROUP, LayoutWriter, layout_for
 from fleet_assets.lake.store import Lake
 
-ROW_GROUP = 131_072
 START = datetime(2026, 3, 2, tzinfo=UTC)
 _STEADY = {  # name → grain, most change a second, lowest, highest; in units of the last digit
     "engine_rpm": (100, 4_000, 60_000, 350_000),
@@ -35,36 +37,50 @@ _STEADY = {  # name → grain, most change a second, lowest, highest; in units o
 }
 
 
-def make(lake: Lake, vehicles: int, hours: int) -> int:
-    """Writes `telemetry` with one row per vehicle and second, and returns how many rows."""
+def make(lake: Lake, peer: Path, vehicles: int, hours: int) -> int:
+    """Writes `telemetry` with one row per vehicle and second, and returns how many rows.
+
+    Args:
+        lake: an empty lake.
+        peer: folder that gets the same rows as plain Parquet files, in the order in which they
+            would arrive.
+        vehicles: how many vehicles.
+        hours: how many hours, one after the other.
+    """
+    peer.mkdir(parents=True)
     table = lake.open("telemetry")
-    random = np.random.default_rng(4)
-    for number in range(hours):
-        start = START + timedelta(hours=number)
-        key = start.strftime("%Y-%m-%dT%H")
-        path = f"event_hour={key}/part-{number:05}.zstd.parquet"
-        file = Path(table.delta.table_uri.removeprefix("file://")) / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        rows = _hour(random, vehicles, start)
-        _write(rows, file)
-        stats = {
-            "numRecords": rows.num_rows,
-            "minValues": {"vehicle_id": vehicle(0), "event_time": f"{start:%Y-%m-%dT%H:%M:%S}Z"},
-            "maxValues": {
-                "vehicle_id": vehicle(vehicles - 1),
-                "event_time": f"{start:%Y-%m-%dT%H}:59:59Z",
-            },
-            "nullCount": {"vehicle_id": 0, "event_time": 0},
-        }
-        action = AddAction(
-            path, file.stat().st_size, {"event_hour": key}, int(time.time() * 1000), True,
-            json.dumps(stats),
-        )  # fmt: skip
-        table.delta.create_write_transaction(
-            [action], "append", table.delta.schema(), ["event_hour"]
-        )
-        table = lake.open("telemetry")
+    root = Path(table.delta.table_uri.removeprefix("file://"))
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        written = [pool.submit(_write, root, peer, vehicles, number) for number in range(hours)]
+        actions = [
+            AddAction(path, size, {"event_hour": key}, int(time.time() * 1000), True, stats)
+            for key, path, size, stats in (done.result() for done in written)
+        ]
+    table.delta.create_write_transaction(actions, "append", table.delta.schema(), ["event_hour"])
     return vehicles * hours * 3600
+
+
+def _write(root: Path, peer: Path, vehicles: int, number: int) -> tuple[str, str, int, str]:
+    """One hour: a file laid out as compaction does, and the peer's."""
+    start = START + timedelta(hours=number)
+    key = start.strftime("%Y-%m-%dT%H")
+    rows = _hour(np.random.default_rng(number), vehicles, start)
+    path = f"event_hour={key}/part-00000.zstd.parquet"
+    file = root / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    # the level of zstd costs time to write and none to read
+    layout = replace(layout_for(rows, ("vehicle_id", "event_time"), whole=True), level=3)
+    with file.open("wb") as sink:
+        writer = LayoutWriter(sink, layout)
+        for first in range(0, rows.num_rows, ROW_GROUP):
+            writer.write(rows.slice(first, ROW_GROUP))
+        writer.close()
+    arrival = np.arange(vehicles * 3600).reshape(vehicles, 3600).T.ravel()
+    as_arrived = rows.take(arrow.array(arrival)).append_column(
+        "event_hour", arrow.array([key] * rows.num_rows)
+    )
+    pyarrow.parquet.write_table(as_arrived, peer / f"{key}.parquet")
+    return key, path, file.stat().st_size, writer.delta_statistics
 
 
 def vehicle(number: int) -> str:
@@ -108,15 +124,3 @@ def _hour(random: np.random.Generator, vehicles: int, start: datetime) -> arrow.
 def _decimals(unscaled: np.ndarray, kind: arrow.DataType) -> arrow.Array:
     words = np.stack([unscaled, unscaled >> 63], axis=1)
     return arrow.Array.from_buffers(kind, len(unscaled), [None, arrow.py_buffer(words)])
-
-
-def _write(rows: arrow.Table, file: Path) -> None:
-    packed = [n for n in ("event_time", "gps_lat", "gps_lon", "odometer") if n in rows.schema.names]
-    leaf = ["null_signals.list.element", "dtc.list.element"]
-    pyarrow.parquet.write_table(
-        rows, file, compression="zstd", compression_level=3, row_group_size=ROW_GROUP,
-        use_dictionary=[n for n in rows.schema.names if n not in packed] + leaf,
-        column_encoding=dict.fromkeys(packed, "DELTA_BINARY_PACKED"),
-        write_statistics=["vehicle_id", "event_time"], store_decimal_as_integer=True,
-        store_schema=False, write_page_index=True,
-    )  # fmt: skip
