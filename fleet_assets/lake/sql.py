@@ -143,8 +143,12 @@ class LakeDatabase:
             )
             rows = f"SELECT {chosen} FROM {_scan(table, read, _paths(files, snapshot))}"
         else:
-            session.register(f"__{table.name}", snapshot.delta.to_pyarrow_dataset())
-            chosen = ", ".join(_column(column) for column in table.columns)
+            there = snapshot.delta.to_pyarrow_dataset()
+            session.register(f"__{table.name}", there)
+            chosen = ", ".join(
+                _column(column) if column.name in there.schema.names else _nothing(column)
+                for column in table.columns
+            )
             rows = f"SELECT {chosen} FROM __{table.name}"
         return rows + self._pending_rows() if table is TELEMETRY_OUTCOMES else rows
 
@@ -249,8 +253,9 @@ def _column(column: Column) -> str:
 
 
 def _nothing(column: Column) -> str:
-    """A column that the query does not look at."""
-    return f"NULL::{duckdb_type(column.dtype)} AS {column.name}"
+    """A column that no file has, or that the query does not look at."""
+    default = "NULL" if column.default is None else _quoted(str(column.default))
+    return f"{default}::{duckdb_type(column.dtype)} AS {column.name}"
 
 
 def _paths(files: pl.DataFrame, snapshot: TableSnapshot) -> list[str]:

@@ -93,6 +93,16 @@ def test_sql_sees_the_same(lake: Lake, rewritten: bool) -> None:
         assert shown(answer.pl()) == IN_THE_END
 
 
+@pytest.mark.parametrize("written", [False, True], ids=["old rows only", "new rows too"])
+def test_sql_through_arrow_as_for_object_stores_sees_the_same(lake: Lake, written: bool) -> None:
+    if written:
+        write(lake, NEW, NEW_ROW)
+    query = f"FROM {NAME} ORDER BY vehicle_id"
+    with contract(NEW), patch("fleet_assets.lake.sql._is_local", return_value=False):  # noqa: SIM117
+        with ask(lake, query) as answer:
+            assert shown(answer.pl()) == IN_THE_END[: 1 + written]
+
+
 def test_readers_see_the_columns_and_leave_no_trace(lake: Lake) -> None:
     before = snapshot(lake).version
     with contract(NEW):
