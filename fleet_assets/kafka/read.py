@@ -7,37 +7,31 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import compress
 from typing import Any, Final
 
 import polars as pl
 from confluent_kafka import (
-    TIMESTAMP_LOG_APPEND_TIME,
     Consumer,
     KafkaError,
     KafkaException,
+    Message,
     TopicPartition,
 )
 from confluent_kafka.admin import AdminClient
 
 from fleet_assets.errors import FleetError
 from fleet_assets.fault_points import fault_point
-from fleet_assets.kafka.headers import note_replay, replay_column
+from fleet_assets.kafka.columns import Columns
 from fleet_assets.kafka.topic import Broker, describe, held_offsets
 
 CHUNK_MESSAGES: Final = 400_000
 CHUNK_BYTES: Final = 160 * 1024 * 1024
-_FETCH: Final = 500  # larger batches are slower
+_FETCH: Final = 500  # larger batches leave the processor's caches
+_FETCH_S: Final = 0.1
 _SILENCE_S: Final = 30.0
-
-SCHEMA: Final = {
-    "kafka_topic_id": pl.String(),
-    "kafka_partition": pl.Int32(),
-    "kafka_offset": pl.Int64(),
-    "append_time": pl.Datetime("us", "UTC"),
-    "key": pl.Binary(),
-    "value": pl.Binary(),
-    "replay_of": pl.String(),
-}
+_MESSAGE: Any = Message
+"""Its methods are called by `map`; that they may give None is true of errors only."""
 
 
 @dataclass(frozen=True)
@@ -51,37 +45,6 @@ class Chunk:
     ranges: dict[int, tuple[int, int]]
     messages: pl.DataFrame
     lost: dict[int, int]
-
-
-@dataclass
-class _Columns:
-    partition: list[int] = field(default_factory=list)
-    offset: list[int] = field(default_factory=list)
-    append_ms: list[int] = field(default_factory=list)
-    key: list[bytes | None] = field(default_factory=list)
-    value: list[bytes | None] = field(default_factory=list)
-    replay_of: dict[int, str] = field(default_factory=dict)  # few are: by position
-    size: int = 0
-
-    def frame(self, topic_id: str) -> pl.DataFrame:
-        return (
-            pl.DataFrame(
-                {
-                    "kafka_partition": pl.Series(self.partition, dtype=pl.Int32),
-                    "kafka_offset": pl.Series(self.offset, dtype=pl.Int64),
-                    "append_time": (pl.Series(self.append_ms, dtype=pl.Int64) * 1000).cast(
-                        SCHEMA["append_time"]
-                    ),
-                    "key": pl.Series(self.key, dtype=pl.Binary),
-                    "value": pl.Series(self.value, dtype=pl.Binary),
-                }
-            )
-            .with_columns(
-                kafka_topic_id=pl.lit(topic_id),
-                replay_of=replay_column(self.replay_of, len(self.offset)),
-            )
-            .select(list(SCHEMA))
-        )
 
 
 def read_ranges(
@@ -163,13 +126,15 @@ def _chunks(
     lost: dict[int, int],
 ) -> Iterator[Chunk]:
     open_partitions = set(reached)
-    begun, columns = dict(reached), _Columns()
+    begun, columns = dict(reached), Columns()
     for partition, offsets in lost.items():
         reached[partition] += offsets
     open_partitions -= {p for p in reached if reached[p] >= ends[p]}
     heard, progress = time.monotonic(), -1
     while open_partitions:
-        batch = consumer.consume(_FETCH, timeout=1.0)
+        # never more than may come: the last of a range would wait for others to fill the batch
+        unread = sum(ends[p] - reached[p] for p in open_partitions)
+        seen = _fetch(consumer, max(1, min(_FETCH, unread)), columns, reached, ends)
         if progress != (progress := sum(reached.values())):
             heard = time.monotonic()
         elif time.monotonic() - heard > _SILENCE_S:
@@ -177,20 +142,19 @@ def _chunks(
                 f"nothing for {_SILENCE_S:.0f} s while partitions {sorted(open_partitions)} of"
                 f" {log.topic} are unread"
             )
-        seen = _take(batch, columns, reached, ends)
-        if columns.offset:
+        if columns.rows:
             fault_point("landing.mid_read")
-        for partition in _finished(batch, seen, consumer, log, open_partitions, reached, ends):
+        for partition in _finished(seen, consumer, log, open_partitions, reached, ends):
             open_partitions.discard(partition)
             reached[partition] = ends[partition]
             consumer.incremental_unassign([TopicPartition(log.topic, partition)])
         overrun = {p: at for p, at in seen.refused.items() if p in open_partitions}
         reached.update(overrun)
-        full = columns.size >= CHUNK_BYTES or len(columns.offset) >= CHUNK_MESSAGES
+        full = columns.size >= CHUNK_BYTES or columns.rows >= CHUNK_MESSAGES
         # what is lost stands first in a range, so what was read before it is given first
         if full or any(reached[p] != begun[p] + lost.get(p, 0) for p in overrun):
             yield _chunk(columns, log.topic_id, begun, reached, lost)
-            begun, columns, lost = dict(reached), _Columns(), {}
+            begun, columns, lost = dict(reached), Columns(), {}
         for partition, offsets in _passed_over(consumer, log, overrun, ends).items():
             lost[partition] = lost.get(partition, 0) + offsets
             reached[partition] += offsets
@@ -220,52 +184,76 @@ class _Seen:
     """What a batch told besides messages.
 
     Attributes:
+        nothing: it was empty.
         passed: partitions whose end of range lies behind, past holes.
         refused: partitions whose next offset Kafka does not hold, and that offset.
     """
 
+    nothing: bool = False
     passed: set[int] = field(default_factory=set)
     refused: dict[int, int] = field(default_factory=dict)
 
 
-def _take(
-    batch: list[Any], columns: _Columns, reached: dict[int, int], ends: dict[int, int]
+def _fetch(
+    consumer: Consumer, most: int, columns: Columns, reached: dict[int, int], ends: dict[int, int]
 ) -> _Seen:
-    now_ms = int(datetime.now(UTC).timestamp() * 1000)
-    seen = _Seen()
-    for message in batch:
-        partition, offset = message.partition(), message.offset()
-        error = message.error()
-        if error is not None and error.code() == KafkaError._AUTO_OFFSET_RESET:
-            if offset >= ends[partition]:  # read ahead of the range
-                seen.passed.add(partition)
-            else:
-                seen.refused[partition] = max(reached[partition], offset)
-            continue
-        if error is not None and error.code() != KafkaError._PARTITION_EOF:
-            if not error.retriable():
-                raise FleetError(f"Kafka refuses to be read: {error.str()}")
-            continue
-        if offset >= ends[partition]:
-            seen.passed.add(partition)
-        if error is not None or not reached[partition] <= offset < ends[partition]:
-            continue
-        kind, milliseconds = message.timestamp()
-        value = message.value()
-        if headers := message.headers():
-            note_replay(headers, len(columns.offset), columns.replay_of)
-        columns.partition.append(partition)
-        columns.offset.append(offset)
-        columns.append_ms.append(milliseconds if kind == TIMESTAMP_LOG_APPEND_TIME else now_ms)
-        columns.key.append(message.key())
-        columns.value.append(value)
-        columns.size += 100 + (len(value) if value is not None else 0)
-        reached[partition] = offset + 1
+    """Takes a batch in.
+
+    It is gone when the next one is made: more such objects at a time, and Python's collector
+    would run for each batch.
+    """
+    batch: list[Any] = consumer.consume(most, timeout=_FETCH_S)
+    errors = [message for message in batch if message.error() is not None]
+    messages = [m for m in batch if m.error() is None] if errors else batch
+    seen = _Seen(nothing=not batch)
+    seen.passed |= _take(messages, columns, reached, ends)
+    for error in errors:  # they come after the messages of their partition
+        _take_error(error, seen, reached, ends)
     return seen
 
 
+def _take(
+    messages: list[Any], columns: Columns, reached: dict[int, int], ends: dict[int, int]
+) -> set[int]:
+    """Adds the messages that are unread of the ranges; partitions of which others came."""
+    if not messages:
+        return set()
+    partitions = list(map(_MESSAGE.partition, messages))
+    offsets = list(map(_MESSAGE.offset, messages))
+    last = dict(zip(partitions, offsets, strict=True))
+    first = dict(zip(reversed(partitions), reversed(offsets), strict=True))
+    passed = {p for p, offset in last.items() if offset >= ends[p]}
+    if passed or any(offset < reached[p] for p, offset in first.items()):
+        unread = [reached[p] <= o < ends[p] for p, o in zip(partitions, offsets, strict=True)]
+        _take(list(compress(messages, unread)), columns, reached, ends)
+        return passed
+    columns.add(messages, partitions, offsets, now_ms=int(datetime.now(UTC).timestamp() * 1000))
+    reached.update((p, offset + 1) for p, offset in last.items())
+    return passed
+
+
+def _take_error(
+    message: Any, seen: _Seen, reached: Mapping[int, int], ends: Mapping[int, int]
+) -> None:
+    """Notes what an error tells of its partition.
+
+    Raises:
+        FleetError: it will not go away by itself.
+    """
+    error, partition, offset = message.error(), message.partition(), message.offset()
+    if error.code() == KafkaError._AUTO_OFFSET_RESET:
+        if offset >= ends[partition]:  # read ahead of the range
+            seen.passed.add(partition)
+        else:
+            seen.refused[partition] = max(reached[partition], offset)
+    elif error.code() == KafkaError._PARTITION_EOF:
+        if offset >= ends[partition]:
+            seen.passed.add(partition)
+    elif not error.retriable():
+        raise FleetError(f"Kafka refuses to be read: {error.str()}")
+
+
 def _finished(
-    batch: list[Any],
     seen: _Seen,
     consumer: Consumer,
     log: _Log,
@@ -277,7 +265,7 @@ def _finished(
     done = {p for p in open_partitions if reached[p] >= ends[p]}
     done |= seen.passed & open_partitions
     waiting = [TopicPartition(log.topic, p) for p in open_partitions - done]
-    if not batch and waiting:
+    if seen.nothing and waiting:
         done |= {
             tp.partition for tp in consumer.position(waiting) if tp.offset >= ends[tp.partition]
         }
@@ -285,7 +273,7 @@ def _finished(
 
 
 def _chunk(
-    columns: _Columns,
+    columns: Columns,
     topic_id: str,
     begun: dict[int, int],
     reached: dict[int, int],
