@@ -37,12 +37,15 @@ class Encodings:
         dictionary: columns with few different values.
         level: of zstd.
         statistics: columns whose bounds are kept in the file and in the table's log.
+        plain: columns that are not compressed: hardly anything is left of them once they are
+            encoded, and a compressor for each costs more than a small file's rows.
     """
 
     delta: tuple[str, ...] = ()
     dictionary: tuple[str, ...] = ()
     level: int = 1
     statistics: tuple[str, ...] = ()
+    plain: tuple[str, ...] = ()
 
 
 def write_file(
@@ -68,18 +71,7 @@ def write_file(
     if folder and isinstance(store, pyarrow.fs.SubTreeFileSystem):
         store.create_dir(folder)  # object stores have no folders
     with store.open_output_stream(path) as out:
-        pyarrow.parquet.write_table(
-            data,
-            out,
-            compression="zstd",
-            compression_level=encodings.level,
-            row_group_size=ROW_GROUP,
-            use_dictionary=list(encodings.dictionary) or True,
-            column_encoding=dict.fromkeys(encodings.delta, "DELTA_BINARY_PACKED") or None,
-            write_statistics=list(encodings.statistics) or False,
-            store_decimal_as_integer=True,
-            store_schema=False,
-        )
+        write_parquet(data, out, encodings)
         size = out.tell()
     return AddAction(
         path=path,
@@ -88,6 +80,28 @@ def write_file(
         modification_time=int(time.time() * 1000),
         data_change=True,
         stats=json.dumps(_statistics(rows, encodings)),
+    )
+
+
+def write_parquet(data: pyarrow.Table, out: pyarrow.NativeFile, encodings: Encodings) -> None:
+    """Writes a table into a file that is open."""
+    codec: Any = "zstd"
+    level: Any = encodings.level
+    if encodings.plain:
+        packed = [name for name in data.column_names if name not in encodings.plain]
+        codec = dict.fromkeys(encodings.plain, "none") | dict.fromkeys(packed, "zstd")
+        level = dict.fromkeys(packed, encodings.level)
+    pyarrow.parquet.write_table(
+        data,
+        out,
+        compression=codec,
+        compression_level=level,
+        row_group_size=ROW_GROUP,
+        use_dictionary=list(encodings.dictionary) or True,
+        column_encoding=dict.fromkeys(encodings.delta, "DELTA_BINARY_PACKED") or None,
+        write_statistics=list(encodings.statistics) or False,
+        store_decimal_as_integer=True,
+        store_schema=False,
     )
 
 
@@ -134,7 +148,7 @@ def _statistics(rows: pl.DataFrame, encodings: Encodings) -> dict[str, Any]:
 
 def _bounds(prefix: str, names: Sequence[str], values: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        name: _in_json(values[f"{prefix}{name}"])
+        name: in_json(values[f"{prefix}{name}"])
         for name in names
         if values[f"{prefix}{name}"] is not None
     }
@@ -142,6 +156,38 @@ def _bounds(prefix: str, names: Sequence[str], values: Mapping[str, Any]) -> dic
 
 _TIMES = ("event_time", "append_time")
 ENCODINGS: Final[Mapping[str, Encodings]] = {
+    "raw_telemetry": Encodings(
+        delta=(*_TIMES, "kafka_offset"),
+        dictionary=(
+            "landing_version",
+            "kafka_topic_id",
+            "kafka_partition",
+            "offset_start",
+            "offset_end",
+            "vehicle_id",
+            "key",
+            "reject_reason",
+            "reject_detail",
+            "replay_of",
+        ),
+        statistics=(
+            "landing_version",
+            "kafka_partition",
+            "kafka_offset",
+            "append_time",
+            "replay_of",
+        ),
+        plain=(
+            "landing_version",
+            "kafka_topic_id",
+            "kafka_partition",
+            "offset_start",
+            "offset_end",
+            "reject_reason",
+            "reject_detail",
+            "replay_of",
+        ),
+    ),
     "telemetry": Encodings(
         delta=(*_TIMES, *(signal.name for signal in SIGNALS if signal.kind == "number")),
         dictionary=("vehicle_id", "driver_id", "null_signals.list.element", "dtc.list.element"),
@@ -157,7 +203,8 @@ ENCODINGS: Final[Mapping[str, Encodings]] = {
 """By table; one that is not named has nothing special."""
 
 
-def _in_json(value: Any) -> Any:
+def in_json(value: Any) -> Any:
+    """A value as Delta's statistics write it."""
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     return value

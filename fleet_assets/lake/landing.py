@@ -7,7 +7,7 @@ commit, so that the next landing can add it if a crash comes between.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,9 +21,12 @@ from fleet_assets.telemetry.source import Source
 from fleet_assets.telemetry.validation import InvalidHourError, Verdict, validate
 
 _NOTE = "fleet.landing"
-_HISTORY = (20, 2_000)
-"""Commits looked at for the newest landing, more if there is none: upkeep may have committed since,
-and forgets no commit that is younger than hours."""
+_NEWEST = "landing"
+"""Application whose transaction names the newest landing: in `raw_telemetry` the newest committed
+one, in `landings` the newest recorded one."""
+_HISTORY = (20, 2_000, None)
+"""Commits looked through for a landing that was not recorded: others may have committed since.
+Upkeep, before it cuts the log, has it recorded (`heal`)."""
 
 
 @dataclass(frozen=True)
@@ -84,10 +87,11 @@ def land(
         AlreadyLandedError: a range does not begin where the last landing ended.
         InvalidHourError: the rows break their contract; nothing is committed.
     """
-    heal(lake)
 
     def attempt() -> Landed:
-        raw = lake.open("raw_telemetry")
+        raw, landings = lake.open("raw_telemetry"), lake.open("landings")
+        if missing := newest_unrecorded(raw, landings):
+            landings = _record(lake, landings, missing)
         for partition, (start, _) in ranges.items():
             expected = raw.committed(source.app_id(partition))
             if expected is not None and expected != start:
@@ -96,25 +100,24 @@ def land(
                     f" {start}: nothing is written, the sensor asks for what is missing"
                 )
         version = raw.version + 1
-        rows = messages.with_columns(landing_version=pl.lit(version, dtype=pl.Int64))
-        ordered = rows.select(RAW_TELEMETRY.names).sort(
-            "event_hour", "kafka_partition", "kafka_offset"
-        )
+        rows = by_hour.with_columns(landing_version=pl.lit(version, dtype=pl.Int64))
+        rows = rows.select(RAW_TELEMETRY.names)
         progress = {source.app_id(p): end for p, (_, end) in ranges.items()}
         records = _records(source, version, ranges, counts, lost or {})
         verdicts = (
-            validate("raw_telemetry", ordered, None),
+            validate("raw_telemetry", rows, None),
             validate("landings", pl.DataFrame(records, schema=LANDINGS.polars_schema), None),
         )
         if not all(verdict.passed for verdict in verdicts):
             raise InvalidHourError(list(verdicts))
         fault_point("landing.before_write")
-        raw.append(ordered, progress, exact=True, note={_NOTE: json.dumps(records)})
+        raw.append_hours(rows, {**progress, _NEWEST: version}, {_NOTE: json.dumps(records)})
         fault_point("landing.raw_committed")
-        _record(lake, records)
+        _record(lake, landings, records)
         fault_point("landing.recorded")
         return Landed(version, dict(rows.group_by("event_hour").len().iter_rows()), verdicts)
 
+    by_hour = messages.sort("event_hour", maintain_order=True)  # within it, as Kafka gave them
     counts = dict(messages.group_by("kafka_partition").len().iter_rows())
     return retrying("landing", attempt)
 
@@ -143,17 +146,23 @@ def _records(
     ]
 
 
-def _record(lake: Lake, records: Sequence[Mapping[str, Any]]) -> None:
-    def attempt() -> int:
-        landings = lake.open("landings")
-        missing = _missing(landings, records)
-        if not missing:
-            return landings.version
-        progress = {_app_id(record): record["offset_end"] for record in missing}
-        rows = pl.DataFrame(missing, schema=LANDINGS.polars_schema)
-        return landings.append(rows, progress, exact=True)
+def _record(
+    lake: Lake, landings: TableSnapshot, records: Sequence[Mapping[str, Any]]
+) -> TableSnapshot:
+    """Adds those rows to `landings` that it lacks; the snapshot that has them."""
+    snapshots = iter([landings])
 
-    retrying("record of a landing", attempt)
+    def attempt() -> TableSnapshot:
+        found = next(snapshots, None) or lake.open("landings")
+        missing = _missing(found, records)
+        if missing:
+            progress = {_app_id(record): record["offset_end"] for record in missing}
+            newest = max(record["landing_version"] for record in records)
+            rows = pl.DataFrame(missing, schema=LANDINGS.polars_schema)
+            found.append(rows, {**progress, _NEWEST: newest}, exact=True)
+        return found
+
+    return retrying("record of a landing", attempt)
 
 
 def _missing(
@@ -168,18 +177,32 @@ def _app_id(record: Mapping[str, Any]) -> str:
 
 
 def newest_unrecorded(raw: TableSnapshot, landings: TableSnapshot) -> list[Mapping[str, Any]]:
-    """Rows that a crash after the newest raw commit, or its being just now, has left out."""
+    """Rows of the newest landing that `landings` lacks: a crash left them out, or it is just now.
+
+    Only the newest can lack them, as each landing first sees to the one before it.
+    """
+    newest = raw.committed(_NEWEST)
+    if newest is not None and (landings.committed(_NEWEST) or -1) >= newest:
+        return []
     for commits in _HISTORY:
-        for commit in raw.delta.history(commits):
-            if _NOTE in commit and commit["version"] <= raw.version:
-                return _missing(landings, json.loads(commit[_NOTE]))
+        for records in _notes(raw, commits):
+            if newest in (None, records[0]["landing_version"]):  # None: a lake of before there was
+                return _missing(landings, records)
     return []
 
 
 def heal(lake: Lake) -> None:
     """Adds the rows to `landings` that a crash after the newest raw commit has left out."""
-    if missing := newest_unrecorded(lake.open("raw_telemetry"), lake.open("landings")):
-        _record(lake, missing)
+    raw, landings = lake.open("raw_telemetry"), lake.open("landings")
+    if missing := newest_unrecorded(raw, landings):
+        _record(lake, landings, missing)
+
+
+def _notes(raw: TableSnapshot, commits: int | None) -> Iterator[list[Mapping[str, Any]]]:
+    """Notes of landings, newest first."""
+    for commit in raw.delta.history(commits):
+        if records := json.loads(commit.get(_NOTE, "[]")):
+            yield records
 
 
 __all__ = [

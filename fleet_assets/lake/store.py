@@ -32,6 +32,7 @@ from fleet_assets.errors import FleetError
 from fleet_assets.fault_points import fault_point
 from fleet_assets.lake.evolution import bring_up_to, refuse_other_types
 from fleet_assets.lake.files import removal, write_file
+from fleet_assets.lake.hour_files import write_hours
 from fleet_assets.lake.room import lacks_room, room_explained
 
 T = TypeVar("T")
@@ -218,6 +219,38 @@ class TableSnapshot:
         """
         with room_explained(self.delta.table_uri):
             return self._write(rows, progress, exact=exact, event_hour=None, note=note)
+
+    def append_hours(
+        self, rows: pl.DataFrame, progress: Mapping[str, int], note: Mapping[str, str]
+    ) -> int:
+        """Adds rows of many hours and moves progress on, in a commit that is the next version.
+
+        Args:
+            rows: rows of the contract, those of an hour together.
+            progress: app id → version reached with this commit.
+            note: kept with the commit, for `history`.
+
+        Raises:
+            CommitConflictError: another commit stands in the way.
+        """
+        commit = CommitProperties(
+            custom_metadata=dict(note),
+            app_transactions=[Transaction(app, version) for app, version in progress.items()],
+            max_commit_retries=0,
+        )
+        with room_explained(self.delta.table_uri):
+            actions = write_hours(self.delta, self.contract, rows)
+            fault_point("landing.files_written")
+            try:
+                self.delta.create_write_transaction(
+                    list(actions), "append", self.delta.schema(), ["event_hour"],
+                    commit_properties=commit,
+                )  # fmt: skip
+            except DeltaError as error:
+                if _is_conflict(error):
+                    raise CommitConflictError(str(error)) from error
+                raise
+        return self.delta.version()
 
     def replace_hour(self, rows: pl.DataFrame, event_hour: str, progress: Mapping[str, int]) -> int:
         """Replaces one hour's rows and moves progress on, in one commit."""

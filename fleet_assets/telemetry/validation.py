@@ -71,7 +71,7 @@ def validate(table: str, rows: pl.DataFrame, event_hour: str | None) -> Verdict:
         for column, check, count, example in grouped.iter_rows():
             failures.append(f"{column}: {check} fails {count} times, for example {example!s:.120}")
     contract = TABLE_BY_NAME[table]
-    repeated = rows.height - rows.select(contract.key).n_unique()
+    repeated = rows.height - _different(rows, contract.key)
     if repeated:
         failures.append(f"{', '.join(contract.key)}: {repeated} rows repeat the key of another")
     if contract.partition_by is not None and event_hour is not None:
@@ -98,6 +98,14 @@ def validate(table: str, rows: pl.DataFrame, event_hour: str | None) -> Verdict:
                 f"read: in {wrong} rows it is not accepted + duplicate + rejected + pending"
             )
     return Verdict(table, rows.height, tuple(failures))
+
+
+def _different(rows: pl.DataFrame, key: tuple[str, ...]) -> int:
+    """How many different keys there are."""
+    *of, last = key
+    if last == "kafka_offset":  # hundreds of thousands in a few groups: a third of the time
+        return int(rows.group_by(of).agg(pl.col(last).n_unique())[last].sum())
+    return rows.select(key).n_unique()
 
 
 def _schema_differences(found: pl.Schema, expected: pl.Schema) -> list[str]:

@@ -1,0 +1,89 @@
+"""Many hours written at once, a file each: what a landing of history is made of.
+
+Converting and counting is done once for all hours, so that an hour costs little more than its file.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any, Final
+from uuid import uuid4
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.fs
+from deltalake import DeltaTable
+from deltalake.transaction import AddAction
+
+from fleet_assets.contracts.table import Table
+from fleet_assets.lake.files import ENCODINGS, Encodings, filesystem, in_json, write_parquet
+
+_BY: Final = "event_hour"
+
+
+def write_hours(delta: DeltaTable, contract: Table, rows: pl.DataFrame) -> list[AddAction]:
+    """Writes a file for each hour, which nobody sees before it is committed.
+
+    Args:
+        delta: the table that they are to be committed to, partitioned by hour.
+        contract: its contract.
+        rows: rows of the contract; those of an hour must stand together.
+    """
+    encodings = ENCODINGS.get(contract.name, Encodings())
+    data = _arrow(rows.drop(_BY), contract)
+    store = filesystem(delta)
+    now_ms = int(time.time() * 1000)
+    actions: list[AddAction] = []
+    for event_hour, start, length, statistics in _hours(rows, encodings):
+        path = f"{_BY}={event_hour}/part-{uuid4()}.zstd.parquet"
+        packed = pa.BufferOutputStream()  # one write for a file instead of one for each page
+        write_parquet(data.slice(start, length), packed, encodings)
+        content = packed.getvalue()
+        _put(store, path, content)
+        actions.append(AddAction(path, content.size, {_BY: event_hour}, now_ms, True, statistics))
+    return actions
+
+
+def _put(store: pyarrow.fs.FileSystem, path: str, content: pa.Buffer) -> None:
+    try:
+        out = store.open_output_stream(path)
+    except FileNotFoundError:  # the first file of its folder; object stores have none
+        store.create_dir(path.rpartition("/")[0])
+        out = store.open_output_stream(path)
+    with out:
+        out.write(content)
+
+
+def _arrow(rows: pl.DataFrame, contract: Table) -> pa.Table:
+    """Rows in Arrow, with what may be null as the contract says; in Parquet all sizes are alike."""
+    data = rows.to_arrow(compat_level=pl.CompatLevel.oldest())
+    nullable = {column.name: column.nullable for column in contract.columns}
+    fields = [field.with_nullable(nullable[field.name]) for field in data.schema]
+    return pa.Table.from_arrays(data.columns, schema=pa.schema(fields))
+
+
+def _hours(rows: pl.DataFrame, encodings: Encodings) -> Iterator[tuple[str, int, int, str]]:
+    """Per hour its key, its first row, its number of rows and its statistics as Delta's JSON."""
+    names = encodings.statistics
+    found = rows.group_by(_BY, maintain_order=True).agg(
+        pl.len().alias("rows"),
+        *(pl.col(name).min().name.prefix("min.") for name in names),
+        *(pl.col(name).max().name.prefix("max.") for name in names),
+        *(pl.col(name).null_count().name.prefix("nulls.") for name in names),
+    )
+    start = 0
+    for hour in found.iter_rows(named=True):
+        statistics = {
+            "numRecords": hour["rows"],
+            "minValues": _known("min.", hour, names),
+            "maxValues": _known("max.", hour, names),
+            "nullCount": {name: hour[f"nulls.{name}"] for name in names},
+        }
+        yield hour[_BY], start, hour["rows"], json.dumps(statistics)
+        start += hour["rows"]
+
+
+def _known(prefix: str, hour: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: in_json(hour[prefix + name]) for name in names if hour[prefix + name] is not None}
