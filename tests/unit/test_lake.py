@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow.parquet
 import pytest
+from deltalake import DeltaTable
 from telemetry_data import (
     HOUR,
     LATE_AFTER,
@@ -116,15 +118,15 @@ def test_a_commit_from_a_stale_snapshot_conflicts(lake: Lake) -> None:
 def test_a_landing_that_meets_another_is_tried_again(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    append, met = TableSnapshot.append, []
+    append, met = TableSnapshot.append_hours, []
 
-    def meeting(self: TableSnapshot, rows: pl.DataFrame, progress: Any, **how: Any) -> int:
-        if self.contract.name == "raw_telemetry" and not met:
+    def meeting(self: TableSnapshot, *args: Any) -> int:
+        if not met:
             met.append(True)
             land_values(lake, [message("v2")], partition=1)
-        return append(self, rows, progress, **how)
+        return append(self, *args)
 
-    monkeypatch.setattr(TableSnapshot, "append", meeting)
+    monkeypatch.setattr(TableSnapshot, "append_hours", meeting)
     landed = land_values(lake, [message("v1")])
     raw = lake.open("raw_telemetry").read()
     assert sorted(raw["kafka_partition"].to_list()) == [0, 1]
@@ -137,15 +139,15 @@ def test_a_landing_that_meets_another_is_tried_again(
 def test_a_landing_loses_the_race_for_its_own_range(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    append, met = TableSnapshot.append, []
+    append, met = TableSnapshot.append_hours, []
 
-    def meeting(self: TableSnapshot, rows: pl.DataFrame, progress: Any, **how: Any) -> int:
-        if self.contract.name == "raw_telemetry" and not met:
+    def meeting(self: TableSnapshot, *args: Any) -> int:
+        if not met:
             met.append(True)
             land_values(lake, [message("v1")])
-        return append(self, rows, progress, **how)
+        return append(self, *args)
 
-    monkeypatch.setattr(TableSnapshot, "append", meeting)
+    monkeypatch.setattr(TableSnapshot, "append_hours", meeting)
     with pytest.raises(AlreadyLandedError):
         land_values(lake, [message("v1")])
     assert lake.open("raw_telemetry").read().height == 1
@@ -183,6 +185,95 @@ def test_a_crash_in_the_very_first_landing_is_healed(
     land_values(lake, [message(speed=1)], start=3)
     assert lake.open("landings").read().sort("offset_start")["offset_start"].to_list() == [0, 3]
     assert offset_differences(lake) == []
+
+
+def test_a_record_that_was_left_out_is_found_behind_any_number_of_other_commits(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(landing, "_record", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            land_values(lake, [message(speed=1)] * 3)
+    nothing = lake.open("raw_telemetry").contract.polars_schema.to_frame()
+    for _ in range(25):
+        lake.open("raw_telemetry").append(nothing, {}, exact=False)
+    land_values(lake, [message(speed=1)], start=3)
+    assert lake.open("landings").read()["offset_start"].sort().to_list() == [0, 3]
+
+
+def test_a_landing_that_meets_one_which_then_crashes_records_both(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append, met = TableSnapshot.append_hours, []
+
+    def meeting(self: TableSnapshot, *args: Any) -> int:
+        if not met:
+            met.append(True)
+            with monkeypatch.context() as patched:
+                patched.setattr(landing, "_record", lambda *_: 1 / 0)
+                with pytest.raises(ZeroDivisionError):
+                    land_values(lake, [message("v2")], partition=1)
+        return append(self, *args)
+
+    monkeypatch.setattr(TableSnapshot, "append_hours", meeting)
+    land_values(lake, [message("v1")])
+    assert sorted(lake.open("landings").read()["kafka_partition"]) == [0, 1]
+    assert offset_differences(lake) == []
+
+
+def test_where_all_is_recorded_the_history_is_not_read(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    land_values(lake, [message()])
+
+    def read(*_: Any) -> Any:
+        raise AssertionError("the history was read")
+
+    monkeypatch.setattr(DeltaTable, "history", read)
+    land_values(lake, [message()], start=1)
+
+
+def test_a_lake_that_landed_before_landings_were_named_is_healed_too(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = TableSnapshot.append_hours
+
+    def unnamed(self: TableSnapshot, rows: Any, progress: dict[str, int], note: Any) -> int:
+        return append(self, rows, {k: v for k, v in progress.items() if k != "landing"}, note)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(TableSnapshot, "append_hours", unnamed)
+        patched.setattr(landing, "_record", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            land_values(lake, [message(speed=1)] * 3)
+    land_values(lake, [message(speed=1)], start=3)
+    assert lake.open("landings").read()["offset_start"].sort().to_list() == [0, 3]
+
+
+def test_a_landing_writes_a_file_for_each_hour_with_its_bounds(lake: Lake) -> None:
+    times = [f"2026-02-01T0{hour}:00:0{second}Z" for second in range(3) for hour in (3, 1, 2)]
+    land_values(lake, [*(message(timestamp=time) for time in times), None, b"\xff"])
+    raw = lake.open("raw_telemetry")
+    files = raw.files.sort("event_hour")
+    assert files["event_hour"].to_list() == [f"2026-02-01T0{hour}" for hour in (1, 2, 3, 5)]
+    assert files["num_records"].to_list() == [3, 3, 3, 2]
+    for file in files.iter_rows(named=True):
+        rows = raw.read(file["event_hour"])
+        assert rows["kafka_offset"].is_sorted()
+        for name in ("landing_version", "kafka_partition", "kafka_offset"):
+            assert (file[f"min.{name}"], file[f"max.{name}"]) == (
+                rows[name].min(),
+                rows[name].max(),
+            )
+        assert file["min.append_time"] == rows["append_time"].min()
+        assert file["null_count.replay_of"] == rows.height
+        assert file["size_bytes"] == Path(lake.url, "raw_telemetry", file["path"]).stat().st_size
+    assert raw.read().sort("kafka_offset")["value"].to_list()[-2:] == [None, b"\xff"]
+    schema = pyarrow.parquet.read_schema(Path(lake.url, "raw_telemetry", files["path"][0]))
+    nullable = {column.name: column.nullable for column in raw.contract.columns}
+    assert {f.name: f.nullable for f in schema} == {
+        name: may for name, may in nullable.items() if name != "event_hour"
+    }
 
 
 def test_holes_and_lost_offsets_are_recorded(lake: Lake) -> None:
