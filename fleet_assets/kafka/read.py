@@ -25,7 +25,7 @@ from fleet_assets.fault_points import fault_point
 from fleet_assets.kafka.columns import Columns
 from fleet_assets.kafka.topic import Broker, describe, held_offsets
 
-CHUNK_MESSAGES: Final = 400_000
+CHUNK_MESSAGES: Final = 1_000_000
 CHUNK_BYTES: Final = 160 * 1024 * 1024
 _FETCH: Final = 500  # larger batches leave the processor's caches
 _FETCH_S: Final = 0.1

@@ -86,9 +86,9 @@ class Broker:
                 "auto.offset.reset": "error",
                 "enable.partition.eof": True,
                 "isolation.level": "read_committed",
-                "fetch.max.bytes": 64 * 1024 * 1024,
-                "max.partition.fetch.bytes": 8 * 1024 * 1024,
-                "queued.max.messages.kbytes": 64 * 1024,
+                "fetch.max.bytes": 16 * 1024 * 1024,
+                "max.partition.fetch.bytes": 1024 * 1024,  # compressed: it may unpack tenfold
+                "queued.max.messages.kbytes": 32 * 1024,
                 "fetch.wait.max.ms": 50,
                 "check.crcs": True,
                 **more,
