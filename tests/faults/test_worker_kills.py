@@ -40,6 +40,7 @@ POINTS: dict[str, tuple[str, ...]] = {
     "flow": (
         "landing.mid_read",
         "landing.before_write",
+        "landing.files_written",
         "landing.raw_committed",
         "landing.recorded",
         "refresh.before_write",
