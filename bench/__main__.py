@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from bench import pipeline, queries, simulator, size, vehicle_hours
+from bench import landing, pipeline, queries, simulator, size, vehicle_hours
 
 if __name__ == "__main__":
     simulator.main()
+    landing.main()
     pipeline.main()
     size.main()
     vehicle_hours.main()

@@ -77,7 +77,7 @@ def _measure(found: Services, topic: str, load: Load) -> dict[str, Runs]:
                     len(load.messages),
                     lambda: _refresh(lake, vehicles),  # noqa: B023
                 ),
-                PEER: (len(load.messages), lambda: _duckdb(found, topic, Path(folder))),
+                PEER: (len(load.messages), lambda: duckdb_peer(found, topic, Path(folder))),
                 "row by row, single INSERTs": (
                     ROWS_BY_ROW,
                     lambda: _row_by_row(found, load.messages[:ROWS_BY_ROW]),
@@ -119,7 +119,8 @@ def _refresh(lake: Lake, vehicles: frozenset[str]) -> None:
             refresh_hour(lake, hour, vehicles, _LATE)
 
 
-def _duckdb(found: Services, topic: str, folder: Path) -> None:
+def duckdb_peer(found: Services, topic: str, folder: Path) -> None:
+    """The same messages, read as we do, into Parquet by plain DuckDB."""
     state = topic_state(found.broker, topic)
     shape = json.dumps(
         json.loads(_wire_shape()) | {"vehicle_id": "VARCHAR", "timestamp": "VARCHAR"}

@@ -33,9 +33,18 @@ class Services:
         """Makes a topic and fills it; messages keep their order by partition."""
         admin = AdminClient(self.broker.config())
         admin.create_topics([NewTopic(topic, partitions)])[topic].result()
+        self.add(topic, messages, partitions)
+
+    def add(self, topic: str, messages: Sequence[bytes], partitions: int = 6) -> None:
+        """Fills a topic that is there."""
         producer = Producer(self.broker.config(**{"linger.ms": 20, "acks": 1}))
         for number, message in enumerate(messages):
-            producer.produce(topic, message, partition=number * partitions // len(messages))
+            while True:
+                try:
+                    producer.produce(topic, message, partition=number * partitions // len(messages))
+                    break
+                except BufferError:
+                    producer.poll(0.1)
             if number % 5_000 == 0:
                 producer.poll(0)
         assert producer.flush(120) == 0
