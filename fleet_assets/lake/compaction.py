@@ -40,6 +40,8 @@ SORTED_BY: Final = {
     "vehicle_hours": ("vehicle_id",),
     "dlq_published": ("kafka_topic_id", "kafka_partition", "kafka_offset"),
 }
+_MORE_STATISTICS: Final = {"raw_telemetry": ["event_time"]}
+"""Besides those in the table's properties: a rebuild reads raw messages by slices of event time."""
 MEMORY_LIMIT: Final = "700MB"
 """What DuckDB may hold; beyond it sorts in files under TMPDIR."""
 _FILE_ROWS: Final = 4_000_000
@@ -90,15 +92,19 @@ def compact(lake: Lake, table: str, event_hour: str | None, paths: list[str]) ->
     sources = [Path(root, path) for path in paths]
     with _database() as db, TemporaryDirectory(prefix="fleet-upkeep-") as spill:
         db.execute(f"SET temp_directory = {_quoted(spill)}")
-        written = _write(db, snapshot, root, event_hour, sources, rows)
-        _verify(db, snapshot.contract, sources, [Path(root, f.path) for f in written])
+        made: list[Path] = []
+        try:
+            written = _write(db, snapshot, root, event_hour, sources, rows, made)
+            _verify(db, snapshot.contract, sources, made)
+        except Exception:  # a full disk, a broken file: leave nothing behind
+            _remove(made)
+            raise
     fault_point("upkeep.files_written")
-
     try:
         snapshot.commit_actions(written, files, {}, data_change=False)
     except CommitConflictError:
-        for file in written:
-            Path(root, file.path).unlink(missing_ok=True)
+        if not set(lake.open(table).files["path"]) & {file.path for file in written}:
+            _remove(made)
         return unchanged
     fault_point("upkeep.committed")
     return Compacted(
@@ -125,10 +131,12 @@ def _write(
     event_hour: str | None,
     sources: list[Path],
     rows: int,
+    made: list[Path],
 ) -> list[AddAction]:
     contract = snapshot.contract
     configuration = snapshot.delta.metadata().configuration
     statistics = configuration.get("delta.dataSkippingStatsColumns", "").split(",")
+    statistics += _MORE_STATISTICS.get(contract.name, [])
     folder = f"event_hour={event_hour}/" if event_hour is not None else ""
     wide = _bytes_per_row(sources)
     file_rows = max(1, min(_FILE_ROWS, int(_FILE_BYTES / wide)))
@@ -145,6 +153,7 @@ def _write(
             name = f"{folder}{COMPACTED}{uuid.uuid4().hex}.parquet"
             path = Path(root, name)
             path.parent.mkdir(parents=True, exist_ok=True)
+            made.append(path)
             writer = LayoutWriter(arrow.OSFile(str(path), "wb"), layout)
         writer.write(batch)
         if writer.rows >= file_rows:
@@ -165,6 +174,11 @@ def _closed(writer: LayoutWriter, root: str, path: Path, event_hour: str | None)
         data_change=False,
         stats=writer.delta_statistics,
     )
+
+
+def _remove(made: list[Path]) -> None:
+    for path in made:
+        path.unlink(missing_ok=True)
 
 
 def _verify(

@@ -17,7 +17,9 @@ from fleet_assets.lake.compaction import SORTED_BY, Compacted, compact
 from fleet_assets.lake.expired import expired_hours
 from fleet_assets.lake.expiry import Expired, expire_hour, hours_to_expire, out_of_line
 from fleet_assets.lake.landing import heal
+from fleet_assets.lake.marks import app_id
 from fleet_assets.lake.merge_plan import files_to_merge, hours_with_files
+from fleet_assets.lake.refresh import STEP_MESSAGES
 from fleet_assets.lake.store import Lake
 from fleet_assets.lake.vacuum import tidy_logs, vacuum
 from partitions.hours import HOUR, hour_start
@@ -115,6 +117,8 @@ def _crowded_first(
             if event_hour is not None and hour != event_hour:
                 continue
             theirs = files if hour is None else files.filter(pl.col("event_hour") == hour)
+            if table == "raw_telemetry" and theirs.height > 1:
+                theirs = _taken_in(lake, theirs, hour)
             closed = thorough if hour is None else hour_start(hour) + HOUR + policy.grace <= now
             paths = files_to_merge(table, theirs, now, closed=closed, thorough=thorough)
             if paths:
@@ -122,6 +126,19 @@ def _crowded_first(
     uneven = out_of_line(lake, {hour for _, hour, _ in work if hour is not None})
     in_line = [piece for piece in work if piece[1] not in uneven]
     yield from sorted(in_line, key=lambda piece: -len(piece[2]))
+
+
+def _taken_in(lake: Lake, files: pl.DataFrame, event_hour: str | None) -> pl.DataFrame:
+    """Raw files without those that a refresh still has to take in, if they are more than a step.
+
+    A refresh goes file by file, so a large file with many landings would fill its memory.
+    """
+    telemetry = lake.find("telemetry")
+    mark = telemetry.committed(app_id(event_hour)) if telemetry and event_hour else None
+    is_pending = pl.col("max.landing_version") > (-1 if mark is None else mark)
+    if files.filter(is_pending)["num_records"].sum() <= STEP_MESSAGES:
+        return files
+    return files.filter(~is_pending)
 
 
 def _old_hours(

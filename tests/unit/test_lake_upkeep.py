@@ -29,11 +29,12 @@ from telemetry_data import (
 
 from fleet_assets.contracts.tables import TABLES as CONTRACTS
 from fleet_assets.errors import FleetError
-from fleet_assets.lake import compaction
+from fleet_assets.lake import compaction, upkeep
 from fleet_assets.lake.compaction import compact, content_hash
 from fleet_assets.lake.conservation import account, offset_differences
 from fleet_assets.lake.expiry import expire_hour, expired_rows, expired_upto, hours_to_expire
 from fleet_assets.lake.landing import land
+from fleet_assets.lake.layout import LayoutWriter
 from fleet_assets.lake.merge_plan import COMPACTED, MergeLimits, files_to_merge
 from fleet_assets.lake.refresh import FOLLOWERS, app_id, refresh_hour
 from fleet_assets.lake.store import Lake
@@ -156,6 +157,40 @@ def test_a_refresh_takes_in_only_what_is_new_after_raw_was_compacted(lake: Lake)
     stepped = contents(lake)
     refresh(lake, force_rebuild=True)
     assert contents(lake)["telemetry"] == stepped["telemetry"]
+
+
+def test_raw_files_that_wait_for_a_refresh_are_not_made_larger_than_its_step(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "STEP_MESSAGES", 11)
+    trickle(lake, 0, 2)
+    values = batch(2)
+    for number in (2, 3):
+        land_values(lake, batch(number), start=number * len(values))
+    waiting = files(lake, "raw_telemetry")
+    tidy(lake)
+    there = files(lake, "raw_telemetry")
+    assert len(there) == 3
+    assert len(set(there) & set(waiting)) == 2
+    refresh(lake)
+    tidy(lake)
+    assert len(files(lake, "raw_telemetry")) == 1
+    assert_accounted(lake)
+
+
+def test_a_full_disk_leaves_no_half_written_file(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trickle(lake, 0, 2)
+    before = contents(lake)
+
+    def full(self: LayoutWriter, rows: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(LayoutWriter, "write", full)
+    assert all("No space left" in text for text in tidy(lake).failed)
+    assert list(Path(lake.url).rglob(f"{COMPACTED}*")) == []
+    assert contents(lake) == before
 
 
 def test_late_data_after_compaction_is_taken_in_and_compacted_again(lake: Lake) -> None:
