@@ -29,6 +29,8 @@ _COLUMNS = {
     "last_run_at": "last run",
 }
 
+_MOST_HOURS = 200
+
 
 class Format(str, Enum):  # noqa: UP042 - typer shows a str enum's values
     """How rows are printed."""
@@ -104,7 +106,7 @@ def show(
     if format_ is not Format.table:
         _print(rows, format_, "")
         return
-    _print(_for_people(rows), format_, "No hour that fits.")
+    _print(_for_people(_newest_hours(rows)), format_, "No hour that fits.")
 
 
 @ledger.command()
@@ -165,6 +167,19 @@ def _revisions(url: str, hour: str | None, first: str | None, last: str | None) 
     ]
     rows = [dataclasses.asdict(revision) for revision in kept]
     return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def _newest_hours(rows: pl.DataFrame) -> pl.DataFrame:
+    """So many that a person can still read them."""
+    hours = rows["event_hour"].unique().sort()
+    if hours.len() <= _MOST_HOURS:
+        return rows
+    typer.echo(
+        f"Newest {_MOST_HOURS} of {hours.len():,} hours: --hour, --from, --to and --state choose"
+        " others, --format csv prints all.",
+        err=True,
+    )
+    return rows.filter(rows["event_hour"] >= hours[-_MOST_HOURS])
 
 
 def _for_people(rows: pl.DataFrame) -> pl.DataFrame:

@@ -128,6 +128,20 @@ def damaged_hours(raw: TableSnapshot) -> dict[str, str]:
     return {hour: _damage(gone, changed) for hour, gone, changed in by_hour.iter_rows()}
 
 
+def vanished_hours(ledger: pl.DataFrame) -> dict[str, str]:
+    """Hours that were taken in, whose raw messages are gone without having expired, in words.
+
+    Args:
+        ledger: as of `lake_ledger`.
+    """
+    raw = ledger.filter(
+        (pl.col("table_name") == RAW) & (pl.col("rows") == 0) & pl.col("raw_complete")
+    )
+    counted = ledger.filter((pl.col("table_name") == "telemetry_outcomes") & (pl.col("rows") > 0))
+    gone = raw.join(counted, on="event_hour", how="semi")["event_hour"]
+    return dict.fromkeys(gone, "raw_telemetry holds no message of it, though none has expired")
+
+
 def hours_with_losses(
     tables: Mapping[str, TableSnapshot], lost: Mapping[int, int]
 ) -> dict[str, str]:

@@ -22,6 +22,7 @@ from fleet_assets.lake.ledger import (
     hours_with_losses,
     lake_ledger,
     ledger_snapshots,
+    vanished_hours,
 )
 from fleet_assets.lake.store import Lake
 from fleet_assets.warehouse.connection import transact
@@ -57,7 +58,9 @@ def sync_lake_ledger(
     if written_since is not None:
         recent = frame.filter(pl.col("written_at") >= written_since).select("event_hour").unique()
         frame = frame.join(recent, on="event_hour", how="semi")
-    damaged = damaged_hours(tables[RAW]) if look_at_files and RAW in tables else {}
+    damaged = vanished_hours(frame)
+    if look_at_files and RAW in tables:
+        damaged |= damaged_hours(tables[RAW])
     lost = lost_before(lake, acknowledgements(postgres_url))
     rows = _with_holes(frame, hours_with_losses(tables, lost), damaged)
     return transact(
@@ -134,7 +137,7 @@ _UPSERT: Final = f"""
 insert into warehouse.lake_ledger as known ({", ".join(COLUMNS)})
 select
     {", ".join(f"seen.{name}" for name in COLUMNS if name != "damaged")},
-    case when %(looked)s then seen.damaged else held.damaged end
+    case when %(looked)s then seen.damaged else coalesce(seen.damaged, held.damaged) end
 from seen
 left join warehouse.lake_ledger as held
     on seen.event_hour = held.event_hour and seen.table_name = held.table_name

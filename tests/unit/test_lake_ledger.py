@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 from telemetry_data import HOUR, LATE_AFTER, land_values, message
 
+from fleet_assets.lake.expiry import expire_hour
 from fleet_assets.lake.ledger import (
     LEDGER_TABLES,
     damaged_hours,
     hours_with_losses,
     lake_ledger,
     ledger_snapshots,
+    vanished_hours,
 )
 from fleet_assets.lake.log import all_marks, mentioned_files, stored_files
 from fleet_assets.lake.refresh import app_id, refresh_hour
@@ -90,6 +92,21 @@ def test_raw_that_is_gone_or_cut_off_is_named_by_hour(lake: Lake) -> None:
     found = damaged_hours(lake.open("raw_telemetry"))
     assert "1 gone" in found[HOUR]
     assert "1 of another size" in found[EARLIER]
+
+
+def test_expired_raw_is_told_apart_from_raw_that_vanished(lake: Lake) -> None:
+    refresh_hour(lake, EARLIER, KNOWN, LATE_AFTER)
+    before = rows(lake)[HOUR, "telemetry"]["processed_version"]
+    assert expire_hour(lake, HOUR).kept_because is None
+    lake.open("raw_telemetry").delta.delete(f"event_hour = '{EARLIER}'")
+    ledger = lake_ledger(ledger_snapshots(lake))
+    assert set(vanished_hours(ledger)) == {EARLIER}
+    found = rows(lake)
+    assert not found[HOUR, "raw_telemetry"]["raw_complete"]
+    assert found[EARLIER, "raw_telemetry"]["raw_complete"]
+    assert found[HOUR, "raw_telemetry"]["rows"] == 0
+    # what was taken in last is the newest input that is known, so the hour is not stale
+    assert found[HOUR, "raw_telemetry"]["newest_version"] == before
 
 
 def test_losses_are_told_for_the_hours_that_the_landing_touched(lake: Lake) -> None:

@@ -12,7 +12,13 @@ from fleet_assets.contracts.tables import TABLES
 from fleet_assets.doctor.checks.lake import MOST_FILES, LakeFacts, TableFacts
 from fleet_assets.errors import FleetError
 from fleet_assets.lake.files import filesystem
-from fleet_assets.lake.ledger import RAW, damaged_hours
+from fleet_assets.lake.ledger import (
+    RAW,
+    damaged_hours,
+    lake_ledger,
+    ledger_snapshots,
+    vanished_hours,
+)
 from fleet_assets.lake.log import mentioned_files, stored_files
 from fleet_assets.lake.store import Lake, TableSnapshot
 from partitions.hours import HOUR, hour_start
@@ -43,9 +49,10 @@ def lake_facts(lake: Lake, orphan_age: timedelta, now: datetime | None = None) -
 
 
 def damaged(lake: Lake) -> Mapping[str, str]:
-    """Hours whose raw files are gone or cut off, in words."""
-    raw = lake.find(RAW)
-    return {} if raw is None else damaged_hours(raw)
+    """Hours whose raw messages or their files are gone or cut off, in words."""
+    tables = ledger_snapshots(lake)
+    files = damaged_hours(tables[RAW]) if RAW in tables else {}
+    return vanished_hours(lake_ledger(tables)) | files
 
 
 def orphans(snapshot: TableSnapshot, older_than: datetime) -> pl.DataFrame:
