@@ -96,7 +96,7 @@ def show(
         typer.echo(json.dumps(told, default=_json_form, ensure_ascii=False))
         return
     for name, value in told.items():
-        if name == "replays":
+        if name == "replays" or (value is None and name not in ("key", "value")):
             continue
         typer.echo(f"{name:16} {_text_form(value)}")
     for number, one in enumerate(told["replays"], start=1):

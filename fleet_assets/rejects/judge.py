@@ -44,7 +44,7 @@ def judge(
     placed = placed.with_columns(
         new_reason=pl.when(unknown).then(pl.lit("unknown_vehicle")).otherwise("reject_reason"),
         new_detail=pl.when(unknown)
-        .then(pl.format("no vehicle is registered as {}", "vehicle_id"))
+        .then(pl.lit("no vehicle is registered as ") + vehicle)
         .otherwise("reject_detail"),
     )
     passed = placed.filter(pl.col("new_reason").is_null())

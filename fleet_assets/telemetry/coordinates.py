@@ -37,5 +37,9 @@ class Coordinates:
 
 
 def coordinates_text() -> pl.Expr:
-    """The columns COORDINATES as one text, as `Coordinates` writes it."""
-    return pl.format("{}/{}/{}", *COORDINATES)
+    """The columns COORDINATES as one text, as `Coordinates` writes it.
+
+    By addition: Polars' `format` panics on some columns that lie in several pieces.
+    """
+    topic_id, partition, offset = (pl.col(name).cast(pl.String) for name in COORDINATES)
+    return topic_id + "/" + partition + "/" + offset

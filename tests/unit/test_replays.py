@@ -54,6 +54,15 @@ def test_coordinates_are_read_as_they_are_written(topic: str, partition: int, of
     assert frame.select(coordinates_text()).item() == str(coordinates)
 
 
+def test_coordinates_of_rows_from_many_files_are_written_too() -> None:
+    """Rows that are read from several files lie in several pieces, some of them empty."""
+    schema = {"kafka_topic_id": pl.String, "kafka_partition": pl.Int32, "kafka_offset": pl.Int64}
+    parts = [pl.DataFrame([("t", 0, n)] * (n % 3), schema=schema, orient="row") for n in range(9)]
+    rows = pl.concat(parts, rechunk=False).with_columns(pl.Series("other", range(9)))
+    written = rows.filter(pl.col("kafka_offset") != 4).select(coordinates_text()).to_series()
+    assert written.to_list() == [f"t/0/{n}" for n in (1, 2, 2, 5, 5, 7, 8, 8)]
+
+
 def test_outcomes_count_replays_wherever_they_ended(tmp_path: Path) -> None:
     lake = Lake(str(tmp_path))
     values = [
