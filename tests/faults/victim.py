@@ -12,6 +12,7 @@ when a pass finds nothing to do).
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
@@ -30,6 +31,7 @@ from fleet_assets.flow import hour_progress
 from fleet_assets.kafka.ranges import ranges_to_land
 from fleet_assets.kafka.read import read_ranges
 from fleet_assets.kafka.topic import topic_state
+from fleet_assets.lake.expiry import expire_hour, hours_to_expire
 from fleet_assets.lake.landed import landed_hours
 from fleet_assets.lake.landing import AlreadyLandedError, land, next_offsets
 from fleet_assets.lake.refresh import refresh_hour, refresh_together
@@ -41,6 +43,7 @@ from fleet_assets.warehouse.from_lake import load_hour
 from fleet_assets.warehouse.vehicles import known_vehicles, tanks_at
 from partitions.hours import hour_start
 
+PR_SET_PDEATHSIG = 1
 RANGE_MESSAGES = 4_000
 """A landing takes no more, so that a kill finds many small ones under way."""
 
@@ -109,10 +112,10 @@ def rebuilds(platform: Platform) -> int:
     return done
 
 
-def upkeep(platform: Platform, raw_retention: timedelta | None = None) -> int:
-    """The flow, and a thorough round of upkeep; returns what the flow has done."""
+def upkeep(platform: Platform) -> int:
+    """The flow, and a round of upkeep that leaves nothing in peace; what the flow has done."""
     done = flow(platform)
-    policy = UpkeepPolicy(timedelta(minutes=5), timedelta(hours=1), raw_retention)
+    policy = UpkeepPolicy(timedelta(minutes=5), timedelta(hours=1))
     report = keep_up(
         platform.lake, policy, datetime.now(UTC), thorough=True, time_limit=timedelta(seconds=2)
     )
@@ -122,8 +125,12 @@ def upkeep(platform: Platform, raw_retention: timedelta | None = None) -> int:
 
 
 def expiry(platform: Platform) -> int:
-    """The same, and raw messages go as soon as they are taken in."""
-    return upkeep(platform, raw_retention=timedelta(0))
+    """The flow, and raw messages go as soon as they are taken in."""
+    done = flow(platform)
+    raw = platform.lake.open("raw_telemetry")
+    for hour in hours_to_expire(raw, timedelta(0), datetime.now(UTC)):
+        expire_hour(platform.lake, hour)
+    return done
 
 
 def dagster_runs(platform: Platform, sensors: tuple[str, ...] = ("landing", "refresh")) -> int:
@@ -203,6 +210,7 @@ def breed() -> None:
     for line in sys.stdin:
         child = os.fork()
         if child == 0:
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # it goes with its parent
             status = 1
             try:
                 obey(json.loads(line))
