@@ -96,6 +96,8 @@ def flow(services: Installation, flow_home: Path, tmp_path: Path) -> Iterator[Pl
 
 def row_versions(flow: PlatformRun, mart: str, unit: str) -> dict[str, set[str]]:
     """Per hour or day of a mart, the transactions that wrote its rows."""
+    if flow.query("select to_regclass(%s) is null", f"marts.{mart}") == [(True,)]:
+        return {}  # dbt has not run yet
     rows = flow.query(f"select {unit}::text, xmin::text from marts.{mart}")
     found: dict[str, set[str]] = {}
     for key, transaction in rows:
