@@ -29,8 +29,8 @@ from fleet_assets.lake.layout import ROW_GROUP, LayoutWriter, layout_for
 from fleet_assets.lake.merge_plan import COMPACTED
 from fleet_assets.lake.store import CommitConflictError, Lake, TableSnapshot
 
-SORTED_BY: Final = {
-    "raw_telemetry": ("landing_version", "kafka_topic_id", "kafka_partition", "kafka_offset"),
+SORTED_BY: Final[dict[str, tuple[str, ...]]] = {
+    "raw_telemetry": (),  # as they landed: to sort payloads would take as much disk as they weigh
     "landings": ("kafka_topic_id", "kafka_partition", "offset_start"),
     "telemetry": ("vehicle_id", "event_time"),
     "telemetry_rejects": ("kafka_topic_id", "kafka_partition", "kafka_offset"),
@@ -89,7 +89,8 @@ def compact(lake: Lake, table: str, event_hour: str | None, paths: list[str]) ->
     )
     if files.height != len(paths):
         return unchanged
-    sources = [Path(root, path) for path in paths]
+    by = "min.landing_version" if table == "raw_telemetry" else "path"
+    sources = [Path(root, path) for path in files.sort(by)["path"]]
     with _database() as db, TemporaryDirectory(prefix="fleet-upkeep-") as spill:
         db.execute(f"SET temp_directory = {_quoted(spill)}")
         made: list[Path] = []
@@ -144,7 +145,7 @@ def _write(
     writer: LayoutWriter | None = None
     path = Path()
     order = ", ".join(SORTED_BY[contract.name])
-    query = f"SELECT * FROM ({_rows(db, contract, sources)}) ORDER BY {order}"
+    query = f"SELECT * FROM ({_rows(db, contract, sources)})" + f" ORDER BY {order}" * bool(order)
     batches = _batches(db, query, _stored(contract), max(1, int(_BATCH_BYTES / wide)))
     for batch in batches:
         if writer is None:
