@@ -9,6 +9,7 @@ import polars as pl
 import pyarrow.parquet
 import pytest
 from deltalake import DeltaTable
+from dying import dying_at
 from telemetry_data import (
     HOUR,
     LATE_AFTER,
@@ -248,6 +249,25 @@ def test_a_lake_that_landed_before_landings_were_named_is_healed_too(
             land_values(lake, [message(speed=1)] * 3)
     land_values(lake, [message(speed=1)], start=3)
     assert lake.open("landings").read()["offset_start"].sort().to_list() == [0, 3]
+
+
+@pytest.mark.parametrize("moment", ["before_write", "files_written", "raw_committed", "recorded"])
+def test_a_landing_that_dies_anywhere_is_whole_or_not_there(lake: Lake, moment: str) -> None:
+    land_values(lake, [message("v1")])
+    with dying_at(f"landing.{moment}") as died:
+        land_values(lake, [message("v2"), None], start=1)
+    assert died
+    is_there = moment in ("raw_committed", "recorded")
+    assert lake.open("raw_telemetry").read().height == (3 if is_there else 1)
+    if is_there:
+        with pytest.raises(AlreadyLandedError):
+            land_values(lake, [message("v2"), None], start=1)
+    else:
+        land_values(lake, [message("v2"), None], start=1)
+    land_values(lake, [message("v2")], start=3)
+    assert lake.open("raw_telemetry").read()["kafka_offset"].sort().to_list() == [0, 1, 2, 3]
+    assert lake.open("landings").read()["offset_start"].sort().to_list() == [0, 1, 3]
+    assert offset_differences(lake) == []
 
 
 def test_a_landing_writes_a_file_for_each_hour_with_its_bounds(lake: Lake) -> None:
