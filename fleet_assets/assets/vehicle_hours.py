@@ -27,7 +27,11 @@ from fleet_assets.assets.stages import (
     verdicts_of,
     work_hours,
 )
-from fleet_assets.lake.vehicle_hours import VehicleHoursRefreshed, refresh_vehicle_hours
+from fleet_assets.lake.vehicle_hours import (
+    VehicleHoursRefreshed,
+    refresh_vehicle_hours,
+    refresh_vehicle_hours_together,
+)
 from fleet_assets.telemetry.validation import Verdict
 from fleet_assets.warehouse.vehicles import tanks_at
 from partitions.hours import hour_start
@@ -87,6 +91,9 @@ def build_vehicle_hours(partitions_def: HourlyPartitionsDefinition) -> AssetsDef
             rows_of=lambda result: result.rows.height,
             upstream="telemetry",
             on_failure=on_failure,
+            together=lambda hours: refresh_vehicle_hours_together(
+                lake, hours, lambda hour: tanks_at(url, hour_start(hour))
+            ),
         )
         held = partition_metadata(lake, list(done))
         for event_hour, result in done.items():

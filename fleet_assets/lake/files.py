@@ -198,6 +198,7 @@ ENCODINGS: Final[Mapping[str, Encodings]] = {
         dictionary=("reason", "vehicle_id", "kafka_topic_id"),
         statistics=("landing_version",),
     ),
+    "vehicle_hour_states": Encodings(statistics=("vehicle_id",)),
     "vehicle_hours": Encodings(statistics=("vehicle_id",)),
 }
 """By table; one that is not named has nothing special."""

@@ -20,7 +20,11 @@ from fleet_assets.lake.hour_states import StatesChanged, states_after
 from fleet_assets.lake.marks import app_id, rows_id
 from fleet_assets.lake.refresh import refresh_hour
 from fleet_assets.lake.store import Lake
-from fleet_assets.lake.vehicle_hours import VehicleHoursRefreshed, refresh_vehicle_hours
+from fleet_assets.lake.vehicle_hours import (
+    VehicleHoursRefreshed,
+    refresh_vehicle_hours,
+    refresh_vehicle_hours_together,
+)
 from fleet_assets.telemetry.hour_states import hour_states
 from fleet_assets.telemetry.samples import samples
 from fleet_assets.telemetry.vehicle_hours import vehicle_hours
@@ -231,6 +235,42 @@ def test_another_tank_makes_the_hour_again_from_its_states(flow: Flow) -> None:
     after = refresh_vehicle_hours(flow.lake, HOUR, larger)
     assert after.rows["fuel_used_gallons"][0] == pytest.approx(2 * before)
     assert flow.lake.open("vehicle_hour_states").version == states
+
+
+def test_many_small_hours_share_commits(flow: Flow) -> None:
+    """Each has the rows that it would have alone; one that changes later is alone in changing."""
+    hours = [f"2026-02-01T0{hour}" for hour in range(2, 6)]
+    for hour in hours:
+        flow.land([message("v1", f"{hour}:00:{second:02}Z", speed=30) for second in range(5)])
+        refresh_hour(flow.lake, hour, flow.known, LATE_AFTER)
+    empty = "2026-01-01T00"
+    done = refresh_vehicle_hours_together(flow.lake, [empty, *hours], lambda _: TANKS)
+    assert list(done) == [empty, *hours]
+    assert done[empty].rows.is_empty()
+    versions = [flow.lake.open(name).version for name in ("vehicle_hour_states", "vehicle_hours")]
+    assert versions == [1, 1]
+    for hour in hours:
+        assert [verdict.rows for verdict in done[hour].verdicts] == [1, 1]
+        assert done[hour].rows["seconds_seen"].to_list() == [5]
+        again = refresh_vehicle_hours(flow.lake, hour, TANKS)
+        assert again.verdicts == ()
+        assert again.rows.equals(done[hour].rows)
+    flow.land([at(7, speed=30)])
+    flow.telemetry()
+    done = refresh_vehicle_hours_together(flow.lake, hours, lambda _: TANKS)
+    assert [hour for hour, result in done.items() if result.verdicts] == [HOUR]
+    assert done[HOUR].rows_added == 1
+    flow.check()
+
+
+def test_hours_of_a_set_that_fails_are_left_to_be_done_alone(flow: Flow) -> None:
+    def no_tanks(_: str) -> pl.DataFrame:
+        raise CrashError
+
+    flow.land([at(0, speed=30)])
+    flow.telemetry()
+    assert refresh_vehicle_hours_together(flow.lake, [HOUR, "2026-01-01T00"], no_tanks) == {}
+    flow.check()
 
 
 def test_large_hours_are_made_part_by_part(flow: Flow) -> None:
