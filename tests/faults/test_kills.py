@@ -192,7 +192,7 @@ def sent(
         if not takes_kafka_along:
             counts.append(load.finish())
     wait_until(lambda: all_run(platform), 240, lambda: str(status(platform).get("services")))
-    wait_until(lambda: is_quiet(status(platform)), 480, lambda: str(status(platform)))
+    wait_until(lambda: is_quiet(status(platform)), 1500, lambda: str(status(platform)))
     return counts
 
 
@@ -223,7 +223,7 @@ def test_no_hour_is_left_failed_and_no_check_fails(
         return not told[-1].get("failing_checks")
 
     # an hour that met a dead PostgreSQL is tried again after its back-off
-    wait_until(well, 180, lambda: str(told[-1].get("failing_checks")))
+    wait_until(well, 600, lambda: str(told[-1].get("failing_checks")))
 
 
 def test_no_run_is_left_unfinished(platform: Installation, sent: list[dict[str, Any]]) -> None:
