@@ -291,7 +291,8 @@ def _print_plan(plan: Plan, fix: Fix) -> None:
         typer.echo(f"  {'to  ' if fix else 'as  '} {_text_form(row['new_value'], 300)}")
         if row["new_key"] != row["key"]:
             typer.echo(f"  key  {_text_form(row['key'])} → {_text_form(row['new_key'])}")
-    typer.echo(f"{plan.chosen.height:,} to send: they would be accepted now.")
+    count = plan.chosen.height
+    typer.echo(f"{count:,} to send: accepted as of now." if count else "Nothing to send.")
     if already := plan.count(ALREADY):
         typer.echo(f"{already:,} left out: replayed already (--again sends them once more).")
     for action in (AGAIN_REJECTED, NO_NEED):
