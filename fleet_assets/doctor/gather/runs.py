@@ -116,7 +116,10 @@ def _words(event: str | None) -> str:
         causes.append(str(error.get("message", "")).strip())
         error = error.get("cause")
     told = next((cause for cause in reversed(causes) if cause), None)
-    return " ".join((told or str(content.get("user_message") or "see its page")).split())
+    if told is None:
+        event_of_dagster = _find(content, "dagster_event") or {}
+        told = event_of_dagster.get("message") or content.get("user_message") or "see its page"
+    return " ".join(str(told).split())
 
 
 def _find(content: Any, key: str) -> Any:
