@@ -25,7 +25,10 @@ from fleet_assets.lake.refresh import newest_raw_versions, refresh_hour
 from fleet_assets.rejects.publish import Published, hours_to_publish, publish_rejects
 from fleet_assets.warehouse.vehicles import import_vehicles
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.timeout(600),
+]  # services, and dbt several times, on a busy machine
 
 AT = "2020-03-01T05:00:{:02}Z"
 MIB = 1024**2

@@ -30,7 +30,10 @@ from fleet_assets.warehouse.from_lake import load_hour
 from fleet_assets.warehouse.reject_replays import only_replayer
 from fleet_assets.warehouse.vehicles import import_vehicles
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.timeout(600),
+]  # services, and dbt several times, on a busy machine
 
 HOUR = "2020-03-01T05"
 MIB = 1024**2
