@@ -25,6 +25,7 @@ from platform_run import PlatformRun, platform_run
 from telemetry_data import message
 from warehouse_data import vehicle
 
+from fleet_assets.assets.runs import HOURS_TAG, RANGE_END, RANGE_START
 from fleet_assets.warehouse.vehicles import import_vehicles
 from partitions.hours import hour_key, hour_start
 
@@ -156,8 +157,10 @@ def test_only_what_late_messages_touch_is_made_again_and_it_is_right(flow: Platf
     arrivals = dict(by_hour.agg(pl.col("landing_version").n_unique()).iter_rows())
     assert max(arrivals.values()) == len(WAVES)
     corrected = marts(flow)
-    for hour in arrivals:
-        assert flow.refresh_hours(hour).success
+    first = min(arrivals)
+    rebuild = {"ops": {"refresh_telemetry": {"config": {"rebuild": True}}}}
+    all_hours = {RANGE_START: first, RANGE_END: first, HOURS_TAG: ",".join(sorted(arrivals))}
+    assert flow.execute("refresh", rebuild, all_hours).success
     assert marts(flow) == corrected
     assert_counts_add_up(flow.platform)
     NOTES.append("lateness: " + "; ".join(told))
