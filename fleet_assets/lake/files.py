@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -23,6 +24,7 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from fleet_assets.contracts.signals import SIGNALS
 from fleet_assets.contracts.table import Table
+from fleet_assets.lake.room import room_explained
 
 ROW_GROUP: Final = 131_072
 """Rows of a row group: small enough that one vehicle's hours are a few of them."""
@@ -68,11 +70,12 @@ def write_file(
     folder = f"{by}={event_hour}/" if by else ""
     path = f"{folder}part-{uuid4()}.zstd.parquet"
     store = filesystem(delta)
-    if folder and isinstance(store, pyarrow.fs.SubTreeFileSystem):
-        store.create_dir(folder)  # object stores have no folders
-    with store.open_output_stream(path) as out:
-        write_parquet(data, out, encodings)
-        size = out.tell()
+    with room_explained(delta.table_uri):
+        if folder and isinstance(store, pyarrow.fs.SubTreeFileSystem):
+            store.create_dir(folder)  # object stores have no folders
+        with whole_or_gone(store, path) as out:
+            write_parquet(data, out, encodings)
+            size = out.tell()
     return AddAction(
         path=path,
         size=size,
@@ -103,6 +106,18 @@ def write_parquet(data: pyarrow.Table, out: pyarrow.NativeFile, encodings: Encod
         store_decimal_as_integer=True,
         store_schema=False,
     )
+
+
+@contextmanager
+def whole_or_gone(store: pyarrow.fs.FileSystem, path: str) -> Iterator[pyarrow.NativeFile]:
+    """A file to write; if that fails nothing of it stays, which matters most on a full disk."""
+    try:
+        with store.open_output_stream(path) as out:
+            yield out
+    except BaseException:
+        with suppress(OSError):
+            store.delete_file(path)
+        raise
 
 
 def removal(delta: DeltaTable, files: pl.DataFrame, *, data_change: bool) -> list[RemoveAction]:
