@@ -318,6 +318,12 @@ def test_nothing_is_said_of_what_is_well() -> None:
     assert check_runs(run("QUEUED", 20, "unnamed")) == []
 
 
+def test_a_check_whose_first_time_is_still_ahead_is_not_missed() -> None:
+    some = {check: 1.0 for check in EXPECTED_CHECKS if check[1] != "offsets"}
+    assert check_runs(runs(verdict_age_seconds=some, age_seconds=60.0)) == []
+    assert check_runs(runs(verdict_age_seconds=some, age_seconds=10_000.0)) != []
+
+
 def test_many_findings_of_one_kind_are_counted() -> None:
     hours = [
         HourTrouble("telemetry", f"2026-03-01T{n:02}", "failed", 1, None, "x") for n in range(20)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -64,6 +65,7 @@ class RunFacts:
         failing_checks: checks whose newest verdict is a failure, `asset:check hour`.
         verdict_age_seconds: (asset, check) → age of its newest verdict; missing: never evaluated.
         has_data: something has landed and was refreshed, so checks must have run.
+        age_seconds: since the first run of this installation.
         event_log_bytes: size of Dagster's event log.
         daemon_runs: the daemon is there to evaluate what is due.
     """
@@ -74,6 +76,7 @@ class RunFacts:
     failing_checks: Sequence[str] = ()
     verdict_age_seconds: Mapping[tuple[str, str], float] = field(default_factory=dict)
     has_data: bool = False
+    age_seconds: float = math.inf
     event_log_bytes: int = 0
     daemon_runs: bool = True
 
@@ -155,6 +158,8 @@ def _verdicts(facts: RunFacts) -> list[Finding]:
     found = []
     for (asset, check), longest in EXPECTED_CHECKS.items():
         age = facts.verdict_age_seconds.get((asset, check))
+        if age is None and facts.age_seconds <= (longest or 0):
+            continue  # a schedule's first tick may still be ahead
         if age is None:
             found.append(
                 Finding(

@@ -40,6 +40,7 @@ def run_facts(
             failing_checks=failing_checks,
             verdict_age_seconds=_verdicts(connection),
             has_data=has_data,
+            age_seconds=_one_float(connection, _AGE) or 0.0,
             event_log_bytes=_one(connection, "select pg_total_relation_size('event_logs')"),
             daemon_runs=daemon_runs,
         )
@@ -173,6 +174,7 @@ def _one_float(connection: psycopg.Connection, statement: str) -> float | None:
 
 # Dagster writes times in UTC without a zone; connections here are in UTC.
 _NOW = "(clock_timestamp() at time zone 'UTC')"
+_AGE = f"select extract(epoch from {_NOW} - min(create_timestamp)) from runs"
 _UNFINISHED = f"""
 select
     run_id, pipeline_name, status,
