@@ -64,9 +64,11 @@ def _run(asked: argparse.Namespace, env: dict[str, str], home: Path) -> None:
     ids = [line.split(",")[0] for line in vehicles.read_text().splitlines()[1:]]
     if asked.rows:
         began = time.monotonic()
-        prefill(Lake(str(home / "lake")), hour_key(datetime.now(UTC)), ids, asked.rows)
-        print(f"{asked.rows:,} rows in {hour_key(datetime.now(UTC))}", end=" ")
+        now = datetime.now(UTC)
+        prefill(Lake(str(home / "lake")), hour_key(now), ids, asked.rows, now)
+        print(f"{asked.rows:,} rows in {hour_key(now)}", end=" ")
         print(f"({time.monotonic() - began:.0f} s)", flush=True)
+        _settle(env)
     manifest = home / "manifest.json"
     load = [*FLEET, *simulate[:3], "--span", f"{asked.minutes}m", "--rate", "1x"]
     load += ["--late", str(asked.late), "--duplicate", "0.02", "--corrupt", "0.01"]
@@ -75,6 +77,14 @@ def _run(asked: argparse.Namespace, env: dict[str, str], home: Path) -> None:
     behind, memory = _sample(sender, env)
     _report(behind, memory)
     _drain(env, json.loads(manifest.read_text()))
+
+
+def _settle(env: dict[str, str]) -> None:
+    """Waits until the marts show the rows that were put there."""
+    began = time.monotonic()
+    while _status(env)["stale_hours"]:
+        time.sleep(2)
+    print(f"in the marts after {time.monotonic() - began:.0f} s", flush=True)
 
 
 def _sample(
@@ -110,7 +120,7 @@ def _drain(env: dict[str, str], manifest: Any) -> None:
     """Waits until all is in the marts, and compares with what was sent."""
     began = time.monotonic()
     while (seen := _status(env))["stale_hours"] or any(seen["lag"].values()):
-        time.sleep(2)
+        time.sleep(2)  # closed hours are refreshed every FLEET_LATE_INTERVAL
     print(f"all shown {time.monotonic() - began:.0f} s after the last message")
     with psycopg.connect(seen["postgres_url"]) as warehouse:
         sums = warehouse.execute(

@@ -24,17 +24,20 @@ SOURCE = Source("bench", "prefill")
 CHUNK_SECONDS = 60
 
 
-def prefill(lake: Lake, event_hour: str, vehicle_ids: list[str], rows: int) -> None:
+def prefill(
+    lake: Lake, event_hour: str, vehicle_ids: list[str], rows: int, until: datetime
+) -> None:
     """Fills an hour as if so many messages had been taken in.
 
     Args:
         lake: the lake.
         event_hour: key of the hour.
-        vehicle_ids: vehicles; each has the same number of rows, evenly over the hour's first part.
+        vehicle_ids: vehicles; each has the same number of rows, evenly over the time.
         rows: how many, rounded to whole vehicles.
+        until: end of the time, within the hour.
     """
     each = rows // len(vehicle_ids)
-    step = timedelta(hours=1) / each
+    step = (until - hour_start(event_hour)) / each
     raw, telemetry = lake.open("raw_telemetry"), lake.open("telemetry")
     version = raw.version + 1
     total = each * len(vehicle_ids)
