@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from fleet_assets.lake.cut_off import cut_off_hours
 from fleet_assets.lake.landed import landed_hours, waiting_since
 from fleet_assets.lake.store import Lake
 from fleet_assets.settings import Settings
@@ -51,7 +52,7 @@ def hour_progress(lake: Lake, postgres_url: str) -> list[HourProgress]:
     entries: dict[str, list[LedgerEntry]] = {}
     for entry in read_ledger(postgres_url):
         entries.setdefault(entry.event_hour, []).append(entry)
-    requeued = hours_to_requeue(postgres_url)
+    requeued = hours_to_requeue(postgres_url) | cut_off_hours(lake)
     for event_hour, known in entries.items():
         # an hour whose raw messages have expired may still lack its marts, or get a vehicle
         taken_in = [e.processed_version for e in known if e.stage == "telemetry"]

@@ -26,7 +26,8 @@ class HourProgress:
         shown_at: when the marts were last brought up to date.
         attempts: failed attempts in a row.
         next_attempt_at: not before this moment, after a failure.
-        requeued: something other than new messages makes it stale (a vehicle was registered).
+        requeued: something other than new messages makes it stale (a vehicle was registered, a
+            rebuild was cut off).
         loaded_version: version whose messages the warehouse holds; None: none yet.
     """
 

@@ -22,14 +22,17 @@ from telemetry_data import HOUR, LATE_AFTER, NOW, land_values, message, sorted_r
 
 from fleet_assets.lake import refresh as refresh_module
 from fleet_assets.lake.conservation import account, offset_differences
+from fleet_assets.lake.cut_off import cut_off_hours
 from fleet_assets.lake.expiry import expire_hour
 from fleet_assets.lake.refresh import FOLLOWERS, refresh_hour, refresh_together
 from fleet_assets.lake.store import Lake, TableSnapshot
 from fleet_assets.lake.upkeep import UpkeepPolicy, keep_up
+from fleet_assets.lake.vehicle_hours import refresh_vehicle_hours
 from fleet_assets.telemetry.resolve import CONFLICTING
 
 OTHER_HOUR = "2026-02-01T04"
 HOURS = (OTHER_HOUR, HOUR)
+TANKS = pl.DataFrame({"vehicle_id": ["v1", "v2"], "tank_gallons": [20.0, None]})
 EARLY, ALL = frozenset({"v1"}), frozenset({"v1", "v2"})
 TOTALS = ["read", "accepted", "duplicate", "rejected", "pending", "late"]
 
@@ -221,3 +224,20 @@ def test_a_crash_without_raw_messages_is_mended_from_what_the_step_began_with(
     plain.land(first + then)
     plain.refresh()
     assert story.rows() == plain.rows()
+
+
+def test_a_rebuild_that_was_killed_is_found_without_a_new_message(tmp_path: Path) -> None:
+    story = Story(str(tmp_path / "lake"))
+    story.known = ALL
+    story.land([message(speed=1), b"oops"])
+    story.refresh()
+    for hour in HOURS:
+        refresh_vehicle_hours(story.lake, hour, TANKS)
+    assert cut_off_hours(story.lake) == frozenset()
+    with power_cut(2), pytest.raises(PowerCutError):
+        refresh_hour(story.lake, HOUR, ALL, LATE_AFTER, force_rebuild=True)
+    assert cut_off_hours(story.lake) == {HOUR}
+    story.refresh()
+    assert cut_off_hours(story.lake) == {HOUR}  # vehicle_hours has not followed yet
+    refresh_vehicle_hours(story.lake, HOUR, TANKS)
+    assert cut_off_hours(story.lake) == frozenset()
