@@ -17,6 +17,7 @@ from fleet_assets.telemetry.resolve import (
     ARRIVAL,
     CONFLICTING,
     KEY,
+    SETTLED,
     conflict_rejects,
     resolve,
 )
@@ -71,10 +72,12 @@ def contest_of_rows(present: pl.DataFrame, lost: pl.DataFrame, mine: pl.DataFram
         [losers, lost.select(*ARRIVAL, "append_time", "key", "value", "replay_of")],
         how="horizontal",
     )
-    after = resolve(pl.concat([rows, known, mine], how="diagonal"))
+    settled = pl.concat([rows, known], how="diagonal").with_columns(pl.lit(True).alias(SETTLED))
+    claimed = mine.with_columns(pl.lit(False).alias(SETTLED))
+    after = resolve(pl.concat([settled, claimed], how="diagonal"))
     verdicts = after.verdicts
     is_row = pl.col("landing_version") == _BEFORE_ALL
-    is_mine = pl.col("offset_start").is_not_null() & ~is_row
+    is_mine = ~pl.col(SETTLED)
     beaten = verdicts.filter(is_row & (pl.col("verdict") == CONFLICTING))
     winners = verdicts.filter(is_mine & (pl.col("verdict") == ACCEPTED))
     counted = verdicts.filter(is_mine).with_columns(

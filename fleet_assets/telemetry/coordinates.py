@@ -11,7 +11,8 @@ import polars as pl
 REPLAY_OF_HEADER: Final = "fleet-replay-of"
 """Kafka header of a replay; its value is the coordinates of the message that a vehicle sent."""
 COORDINATES: Final = ["kafka_topic_id", "kafka_partition", "kafka_offset"]
-_TEXT: Final = re.compile(r"([^/\s]{1,64})/(\d{1,9})/(\d{1,18})")
+# a topic id is base64, and so may hold slashes of its own
+_TEXT: Final = re.compile(r"(\S{1,64})/(\d{1,9})/(\d{1,18})")
 
 
 @dataclass(frozen=True, order=True)

@@ -20,6 +20,8 @@ ARRIVAL: Final = ["landing_version", "kafka_topic_id", "kafka_partition", "kafka
 ACCEPTED: Final = "accepted"
 DUPLICATE: Final = "duplicate"
 CONFLICTING: Final = "conflicting_duplicate"
+SETTLED: Final = "settled"
+"""Optional column: this message was counted before and goes on standing for those that equal it."""
 _CANONICAL: Final = [c for c in TELEMETRY.names if c not in ("event_hour", "conflict")]
 
 
@@ -30,8 +32,8 @@ class Resolved:
     Attributes:
         kept: rows of `telemetry`, one per key.
         verdicts: the messages (all input columns that are not of `telemetry`, and the key) with
-            `verdict`: accepted, duplicate or conflicting_duplicate. Of equal messages the first
-            to arrive stands for all; the others are duplicates.
+            `verdict`: accepted, duplicate or conflicting_duplicate. Of equal messages the one whose
+            bytes come first stands for all, whenever it came; the others are duplicates.
     """
 
     kept: pl.DataFrame
@@ -63,7 +65,7 @@ def resolve(messages: pl.DataFrame) -> Resolved:
     """Chooses one message per vehicle and time.
 
     Args:
-        messages: columns of `telemetry` and of ARRIVAL, and any others.
+        messages: columns of `telemetry` and of ARRIVAL, `value`, and any others.
 
     Returns:
         Kept rows and a verdict for every message.
@@ -84,9 +86,10 @@ def resolve(messages: pl.DataFrame) -> Resolved:
 
 def _judge(messages: pl.DataFrame) -> pl.DataFrame:
     known = pl.sum_horizontal(pl.col(s.name).is_not_null().cast(pl.Int32) for s in SIGNALS)
+    settled = pl.col(SETTLED) if SETTLED in messages.columns else pl.lit(False)
     ranked = (
-        messages.with_columns(hash=canonical_hash(messages), known=known)
-        .sort(*KEY, -pl.col("known"), "hash", *ARRIVAL)
+        messages.with_columns(hash=canonical_hash(messages), known=known, new=~settled)
+        .sort(*KEY, -pl.col("known"), "hash", "new", "value", *ARRIVAL)
         .with_columns(
             first_of_key=pl.col("hash") == pl.col("hash").first().over(KEY),
             first_of_equals=pl.int_range(pl.len()).over(*KEY, "hash") == 0,

@@ -95,7 +95,8 @@ def killed(point: str, *words: str) -> None:
 
 def listed(*words: str) -> dict[str, Any]:
     found = json.loads(fleet("list", "--format", "json", "--limit", "1000", *words))
-    return {row["coordinates"].partition("/")[2]: row for row in found["rejects"]}
+    # a topic id may hold slashes of its own
+    return {"/".join(row["coordinates"].split("/")[-2:]): row for row in found["rejects"]}
 
 
 def states(*words: str) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import polars as pl
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from telemetry_data import HOUR, LATE_AFTER, message, placed, raw
@@ -86,3 +87,9 @@ def test_outcomes_count_replays_wherever_they_ended(tmp_path: Path) -> None:
 
 def test_a_message_that_names_no_origin_is_no_replay() -> None:
     assert raw(placed([message()]))["replay_of"].to_list() == [None]
+
+
+@pytest.mark.parametrize("topic_id", ["ZNKkT2BPRl24uvN85YQdzA", "bW/Hx56mRQqneMlZwmqN+Q", "a/1/2"])
+def test_coordinates_are_read_back_whatever_a_topic_id_holds(topic_id: str) -> None:
+    written = Coordinates(topic_id, 3, 42)
+    assert Coordinates.parse(str(written)) == written
