@@ -44,3 +44,13 @@ def coordinates_text() -> pl.Expr:
     """
     topic_id, partition, offset = (pl.col(name).cast(pl.String) for name in COORDINATES)
     return topic_id + "/" + partition + "/" + offset
+
+
+def parts_of(text: pl.Expr) -> tuple[pl.Expr, pl.Expr, pl.Expr]:
+    """Topic id, partition and offset of coordinates as text; null where it is none."""
+    found = text.str.extract_groups(f"^{_TEXT.pattern}$").struct
+    return (
+        found.field("1"),
+        found.field("2").cast(pl.Int32),
+        found.field("3").cast(pl.Int64),
+    )

@@ -15,7 +15,7 @@ import psycopg
 
 from fleet_assets.contracts.reasons import NO_VEHICLE
 from fleet_assets.lake.store import Lake
-from fleet_assets.telemetry.coordinates import COORDINATES, Coordinates
+from fleet_assets.telemetry.coordinates import COORDINATES, Coordinates, parts_of
 from fleet_assets.warehouse.connection import transact
 from fleet_assets.warehouse.ledger import load_again
 from partitions.hours import hour_start
@@ -102,11 +102,12 @@ def _landed(lake: Lake, event_hour: str, mark: int) -> pl.DataFrame:
         files_where = (pl.col("null_count.replay_of") < pl.col("num_records")).fill_null(True)
     columns = ["event_hour", "vehicle_id", *COORDINATES, "replay_of"]
     found = raw.read(event_hour, columns=columns, where=taken_in, files_where=files_where)
-    parts = pl.col("replay_of").str.split_exact("/", 2)
     return found.with_columns(
         pl.col("vehicle_id").fill_null(NO_VEHICLE),
-        *(parts.struct.field(f"field_{n}").cast(_SCHEMA[name]).alias(name)
-          for n, name in enumerate(ORIGIN)),
+        *(
+            part.cast(_SCHEMA[name]).alias(name)
+            for name, part in zip(ORIGIN, parts_of(pl.col("replay_of")), strict=True)
+        ),
         reject_reason=pl.lit(None, dtype=pl.String),
         origin_event_hour=pl.lit(None, dtype=pl.String),
         origin_vehicle_id=pl.lit(None, dtype=pl.String),

@@ -144,9 +144,10 @@ class Breeder(Victim):
 
     def _line(self) -> str:
         assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert line, self.complaint()
-        return line
+        for line in iter(self.process.stdout.readline, ""):
+            if line.strip().lstrip("-").isdigit():  # a child's dbt may speak here too
+                return line
+        raise AssertionError(self.complaint())
 
 
 @dataclass

@@ -14,7 +14,12 @@ from fleet_assets.kafka.headers import note_replay, replay_column
 from fleet_assets.lake.landing import land
 from fleet_assets.lake.refresh import refresh_hour
 from fleet_assets.lake.store import Lake
-from fleet_assets.telemetry.coordinates import Coordinates, coordinates_text
+from fleet_assets.telemetry.coordinates import (
+    COORDINATES,
+    Coordinates,
+    coordinates_text,
+    parts_of,
+)
 from fleet_assets.telemetry.source import Source
 
 ORIGIN = "topic/0/3"
@@ -93,3 +98,6 @@ def test_a_message_that_names_no_origin_is_no_replay() -> None:
 def test_coordinates_are_read_back_whatever_a_topic_id_holds(topic_id: str) -> None:
     written = Coordinates(topic_id, 3, 42)
     assert Coordinates.parse(str(written)) == written
+    texts = pl.DataFrame({"replay_of": [str(written), None]})
+    parts = dict(zip(COORDINATES, parts_of(pl.col("replay_of")), strict=True))
+    assert texts.select(**parts).rows() == [(topic_id, 3, 42), (None, None, None)]
