@@ -128,7 +128,7 @@ def _drain(env: dict[str, str], manifest: Any) -> None:
             " from warehouse.telemetry_outcomes where kafka_topic_id <> 'prefill'"
         ).fetchone()
     print("read, accepted, duplicate, rejected, pending:", *(f"{n:,}" for n in sums or ()))
-    print("sent:", json.dumps({k: v for k, v in manifest.items() if isinstance(v, (int, dict))}))
+    print("sent:", json.dumps({k: v for k, v in manifest.items() if isinstance(v, int)}))
     print("failing checks:", seen["failing_checks"] or "none")
 
 
