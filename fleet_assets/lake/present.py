@@ -55,7 +55,9 @@ def base_of(tables: HourTables, marks: dict[str, int]) -> Base:
         ids, times = keys["vehicle_id"].unique(), keys["event_time"]
         theirs = pl.col("event_time").is_between(times.min(), times.max())
         theirs &= pl.col("vehicle_id").is_in(ids.implode())
-        return messages(tables.raw, spans, theirs).join(keys, on=KEY, how="semi")
+        before = messages(tables.raw, spans, theirs).join(keys, on=KEY, how="semi")
+        refused = _refused(tables, spans, pl.col("vehicle_id").is_in(ids.implode()))
+        return before.join(refused, on=_COORDINATES, how="anti", maintain_order="left")
 
     def conflict_rejects(keys: pl.DataFrame) -> pl.DataFrame:
         table = tables.telemetry_rejects
@@ -63,6 +65,16 @@ def base_of(tables: HourTables, marks: dict[str, int]) -> Base:
         return lost.join(keys, on=KEY, how="semi")
 
     return Base(present_rows, earlier_messages, conflict_rejects, expired)
+
+
+def _refused(tables: HourTables, event_hours: Iterable[str], whose: pl.Expr) -> pl.DataFrame:
+    """Coordinates of messages that are not taken in yet: their vehicle was not registered."""
+    table = tables.telemetry_rejects
+    return table.read_files(
+        table.files_of(event_hours),
+        columns=[*_COORDINATES],
+        where=(pl.col("reason") == UNKNOWN_VEHICLE) & whose,
+    )
 
 
 def holders(

@@ -50,7 +50,8 @@ class Base:
 
     Attributes:
         present_rows: rows of `telemetry` for a frame of keys.
-        earlier_messages: raw rows taken in before, for a frame of keys.
+        earlier_messages: raw rows taken in before, for a frame of keys; without those that were
+            refused for their vehicle, whether they come back with this step or a later one.
         conflict_rejects: rejects as conflicting duplicates, for a frame of keys.
         expired_hours: hours whose raw rows are gone; rows and rejects stand for them.
     """

@@ -185,6 +185,22 @@ def test_whatever_happens_the_hours_end_the_same(
         assert story.rows() == plain.rows()
 
 
+def test_registration_in_parts_counts_a_contested_message_once(tmp_path: Path) -> None:
+    """A step brings back but three rejects here, so the rivals for a key come back apart."""
+    one, two = (message("v2", "2026-02-01T05:29:00Z", speed=n) for n in (1, 2))
+    again = message("v2", speed=1)
+    story, plain = Story(str(tmp_path / "lake")), Story(str(tmp_path / "plain"))
+    for landing in ([b"oops", one, b"oops"], [again], [again, two]):
+        story.land(landing)
+    story.refresh()
+    plain.land([b"oops", one, b"oops", again, again, two])
+    for told in (story, plain):
+        told.known = ALL
+        told.refresh()
+        told.check()
+    assert story.rows() == plain.rows()
+
+
 def test_a_row_without_its_message_loses_to_a_better_one_and_is_kept_as_a_reject(
     tmp_path: Path,
 ) -> None:
