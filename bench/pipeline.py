@@ -31,7 +31,7 @@ from fleet_assets.kafka.topic import topic_state
 from fleet_assets.lake.landing import land
 from fleet_assets.lake.refresh import newest_raw_versions, refresh_hour, refresh_together
 from fleet_assets.lake.store import Lake
-from fleet_assets.telemetry.decode import _wire_shape
+from fleet_assets.telemetry.decode_sql import wire_shape
 from fleet_assets.telemetry.placement import TimePolicy, place
 
 MESSAGES = int(os.environ.get("FLEET_BENCH_MESSAGES", "540000"))
@@ -122,9 +122,7 @@ def _refresh(lake: Lake, vehicles: frozenset[str]) -> None:
 def duckdb_peer(found: Services, topic: str, folder: Path) -> None:
     """The same messages, read as we do, into Parquet by plain DuckDB."""
     state = topic_state(found.broker, topic)
-    shape = json.dumps(
-        json.loads(_wire_shape()) | {"vehicle_id": "VARCHAR", "timestamp": "VARCHAR"}
-    )
+    shape = json.dumps(json.loads(wire_shape()) | {"vehicle_id": "VARCHAR", "timestamp": "VARCHAR"})
     with duckdb.connect() as db:
         chunks = read_ranges(found.broker, topic, state.source.topic_id, state.watermarks)
         for number, chunk in enumerate(chunks):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
@@ -85,12 +86,12 @@ class Table:
         """Column → what rows hold that are older than the column; only where it is not null."""
         return {c.name: c.default for c in self.columns if c.default is not None}
 
-    @property
+    @cached_property
     def polars_schema(self) -> pl.Schema:
         """Types for Polars."""
         return pl.Schema({column.name: column.dtype for column in self.columns})
 
-    @property
+    @cached_property
     def arrow_schema(self) -> arrow.Schema:
         """Types for Arrow, with string and binary in their 32-bit forms, as Delta stores them."""
         table = pl.DataFrame(schema=self.polars_schema).to_arrow(

@@ -111,8 +111,9 @@ def write_parquet(data: pyarrow.Table, out: pyarrow.NativeFile, encodings: Encod
 @contextmanager
 def whole_or_gone(store: pyarrow.fs.FileSystem, path: str) -> Iterator[pyarrow.NativeFile]:
     """A file to write; if that fails nothing of it stays, which matters most on a full disk."""
+    stream = store.open_output_stream(path)
     try:
-        with store.open_output_stream(path) as out:
+        with stream as out:
             yield out
     except BaseException:
         with suppress(OSError):

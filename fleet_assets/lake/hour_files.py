@@ -18,7 +18,14 @@ from deltalake import DeltaTable
 from deltalake.transaction import AddAction
 
 from fleet_assets.contracts.table import Table
-from fleet_assets.lake.files import ENCODINGS, Encodings, filesystem, in_json, write_parquet
+from fleet_assets.lake.files import (
+    ENCODINGS,
+    Encodings,
+    filesystem,
+    in_json,
+    whole_or_gone,
+    write_parquet,
+)
 
 _BY: Final = "event_hour"
 
@@ -29,8 +36,11 @@ def write_hours(delta: DeltaTable, contract: Table, rows: pl.DataFrame) -> list[
     Args:
         delta: the table that they are to be committed to, partitioned by hour.
         contract: its contract.
-        rows: rows of the contract; those of an hour must stand together.
+        rows: rows of the contract; those of an hour keep their order.
     """
+    if rows.is_empty():
+        return []
+    rows = rows if rows[_BY].is_sorted() else rows.sort(_BY, maintain_order=True)
     encodings = ENCODINGS.get(contract.name, Encodings())
     data = _arrow(rows.drop(_BY), contract)
     store = filesystem(delta)
@@ -48,11 +58,14 @@ def write_hours(delta: DeltaTable, contract: Table, rows: pl.DataFrame) -> list[
 
 def _put(store: pyarrow.fs.FileSystem, path: str, content: pa.Buffer) -> None:
     try:
-        out = store.open_output_stream(path)
+        _write(store, path, content)
     except FileNotFoundError:  # the first file of its folder; object stores have none
         store.create_dir(path.rpartition("/")[0])
-        out = store.open_output_stream(path)
-    with out:
+        _write(store, path, content)
+
+
+def _write(store: pyarrow.fs.FileSystem, path: str, content: pa.Buffer) -> None:
+    with whole_or_gone(store, path) as out:
         out.write(content)
 
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import polars as pl
 
-from fleet_assets.lake.hour_tables import HourTables, Write, by_hour
+from fleet_assets.lake.hour_tables import HourTables, Write
 from fleet_assets.lake.messages import Span, messages
 from fleet_assets.lake.present import Readmission, base_of, rejects_without, without
 from fleet_assets.telemetry.hour import HourStep, step
@@ -79,6 +79,7 @@ def take_in(
             **followers(tables, spans, change, back, outcomes, vehicles),
         },
         {hour: span.upto for hour, span in spans.items()},
+        readmitted=0 if back is None else back.looked_into,
     )
     read = pl.concat([new["event_hour"], *([] if back is None else [back.messages["event_hour"]])])
     return Made(_rows_by_hour(read), checked, outcomes)
@@ -109,8 +110,8 @@ def followers(
     rejects = rejects_without(tables, spans, change.contested, back)
     return {
         "telemetry_rejects": _plus(rejects, change.rejects_added),
-        "telemetry_outcomes": Write(by_hour(outcomes), tables.telemetry_outcomes.files_of(spans)),
-        "vehicle_outcomes": Write(by_hour(vehicles), tables.vehicle_outcomes.files_of(spans)),
+        "telemetry_outcomes": Write([outcomes], tables.telemetry_outcomes.files_of(spans)),
+        "vehicle_outcomes": Write([vehicles], tables.vehicle_outcomes.files_of(spans)),
     }
 
 
@@ -155,10 +156,7 @@ def totals(outcomes: pl.DataFrame) -> dict[str, int]:
 
 def _plus(write: Write, rows: pl.DataFrame) -> Write:
     """The same and these rows, in a file of their own per hour."""
-    both = {hour: list(frames) for hour, frames in write.rows.items()}
-    for hour, frames in by_hour(rows).items():
-        both[hour] = [*both.get(hour, []), *frames]
-    return Write(both, write.removed, write.written)
+    return Write([*write.rows, rows], write.removed, write.written)
 
 
 def _rows_by_hour(hours: pl.Series) -> dict[str, int]:

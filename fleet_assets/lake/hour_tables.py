@@ -13,8 +13,18 @@ import polars as pl
 from deltalake.transaction import AddAction
 
 from fleet_assets.fault_points import fault_point
-from fleet_assets.lake.files import write_file
-from fleet_assets.lake.marks import Mark, agree, app_id, base_id, expired_id, mark_of, rows_id
+from fleet_assets.lake.hour_files import write_hours
+from fleet_assets.lake.marks import (
+    Mark,
+    agree,
+    app_id,
+    base_id,
+    expired_id,
+    mark_of,
+    readmitted_id,
+    rows_id,
+)
+from fleet_assets.lake.room import room_explained
 from fleet_assets.lake.store import Lake, TableSnapshot
 from fleet_assets.telemetry.hour import UNKNOWN_VEHICLE
 
@@ -26,12 +36,12 @@ class Write:
     """What a commit does to one table.
 
     Attributes:
-        rows: new rows by hour, a frame for each file.
+        rows: new rows; a frame becomes a file for each of its hours.
         removed: rows of `files` that are removed.
         written: files that are written already.
     """
 
-    rows: Mapping[str, Sequence[pl.DataFrame]]
+    rows: Sequence[pl.DataFrame]
     removed: pl.DataFrame
     written: Sequence[AddAction] = field(default=())
 
@@ -85,7 +95,12 @@ class HourTables:
         return {hour: frozenset(vehicles) for hour, vehicles in by_hour.iter_rows()}
 
     def commit(
-        self, writes: Mapping[str, Write], versions: Mapping[str, int], rows: int | None = None
+        self,
+        writes: Mapping[str, Write],
+        versions: Mapping[str, int],
+        *,
+        rows: int | None = None,
+        readmitted: int = 0,
     ) -> None:
         """Commits table after table.
 
@@ -93,6 +108,7 @@ class HourTables:
             writes: by name of the table, those that are to be written.
             versions: by hour, version of `raw_telemetry` up to which it is taken in.
             rows: number of the rows of telemetry; a new one if not given.
+            readmitted: from how many files of rejects messages come back.
         """
         number = self.telemetry.version + 1 if rows is None else rows
         fault_point("refresh.before_write")
@@ -100,25 +116,15 @@ class HourTables:
             if name not in writes:
                 continue
             table, write = self.table(name), writes[name]
-            actions = [*write.written] + [
-                write_file(table.delta, table.contract, hour, frame)
-                for hour, frames in write.rows.items()
-                for frame in frames
-                if not frame.is_empty()
-            ]
+            actions = [*write.written]
+            with room_explained(table.delta.table_uri):
+                for frame in write.rows:
+                    actions += write_hours(table.delta, table.contract, frame)
             fault_point(f"refresh.{name}_written")
             progress = {app_id(hour): version for hour, version in versions.items()}
             progress |= {rows_id(hour): number for hour in versions}
             progress |= {base_id(hour): table.version for hour in versions}
+            if name == "telemetry":
+                progress |= {readmitted_id(hour): readmitted for hour in versions}
             table.commit_actions(actions, write.removed, progress)
             fault_point(f"refresh.{name}_committed")
-
-
-def by_hour(rows: pl.DataFrame) -> dict[str, list[pl.DataFrame]]:
-    """Rows parted by hour, in their order."""
-    return {
-        hour: [part]
-        for (hour,), part in rows.partition_by(
-            "event_hour", as_dict=True, maintain_order=True
-        ).items()
-    }

@@ -32,6 +32,29 @@ def all_marks(delta: DeltaTable) -> dict[str, int]:
         return _marks(filesystem(delta), delta.version())
 
 
+class Marks:
+    """Applications' versions in a table: asked for one by one, and after a few read all at once."""
+
+    FEW: Final = 20
+    """So many single questions take as long as reading a long log."""
+
+    def __init__(self, delta: DeltaTable) -> None:
+        self._delta = delta
+        self._asked = 0
+        self._all: dict[str, int] = {}
+        self._read_at = -1
+
+    def of(self, app_id: str) -> int | None:
+        """How far an application has come; None: it has not begun."""
+        version = self._delta.version()
+        if self._read_at != version:
+            self._asked += 1
+            if self._asked <= self.FEW:
+                return self._delta.transaction_version(app_id)
+            self._all, self._read_at, self._asked = all_marks(self._delta), version, 0
+        return self._all.get(app_id)
+
+
 def _marks(store: pyarrow.fs.FileSystem, version: int) -> dict[str, int]:
     checkpoint, commits = _log_files(store, version)
     marks: dict[str, int] = {}

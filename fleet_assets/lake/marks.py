@@ -29,6 +29,14 @@ def base_id(event_hour: str) -> str:
     return f"base/{event_hour}"
 
 
+def readmitted_id(event_hour: str) -> str:
+    """In `telemetry`: from how many files of rejects the newest commit has brought messages back.
+
+    A registration comes in parts; a repair has to know which one was cut off.
+    """
+    return f"readmitted/{event_hour}"
+
+
 def expired_id(event_hour: str) -> str:
     """In `raw_telemetry`: the hour's messages up to this version have been removed."""
     return f"expired/{event_hour}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from fleet_assets.contracts.tables import RAW_TELEMETRY
-from fleet_assets.lake.hour_tables import HourTables, Write, by_hour
+from fleet_assets.lake.hour_tables import HourTables, Write
 from fleet_assets.lake.messages import Span, messages
 from fleet_assets.lake.store import TableSnapshot
 from fleet_assets.telemetry.hour import UNKNOWN_VEHICLE, Base
@@ -26,10 +26,12 @@ class Readmission:
     Attributes:
         messages: them, as rows of `raw_telemetry`.
         files: files of `telemetry_rejects` that hold them.
+        looked_into: how many files were looked into, in the order of their paths.
     """
 
     messages: pl.DataFrame
     files: pl.DataFrame
+    looked_into: int
 
 
 def base_of(tables: HourTables, marks: dict[str, int]) -> Base:
@@ -110,7 +112,7 @@ def without(telemetry: TableSnapshot, event_hours: Iterable[str], keys: pl.DataF
     """Rewrites the files that hold these keys without them."""
     files = holders(telemetry, event_hours, keys)
     kept = telemetry.read_files(files).join(keys, on=KEY, how="anti", maintain_order="left")
-    return Write(by_hour(kept), files)
+    return Write([kept], files)
 
 
 def rejects_without(
@@ -132,25 +134,38 @@ def rejects_without(
     is_conflict = pl.col("reason") == CONFLICTING
     gone = kept.filter(is_conflict).join(contested, on=KEY, how="semi")
     kept = kept.join(gone, on=_COORDINATES, how="anti", maintain_order="left")
-    return Write(by_hour(kept), files)
+    return Write([kept], files)
 
 
 def readmissions(
-    tables: HourTables, event_hour: str, registered: frozenset[str], most: int
+    tables: HourTables,
+    event_hour: str,
+    registered: frozenset[str],
+    *,
+    most: int | None = None,
+    most_files: int | None = None,
 ) -> Readmission:
-    """Rejects of the hour whose vehicle is registered by now, at most about so many at a time."""
+    """Rejects of the hour whose vehicle is registered by now.
+
+    Args:
+        tables: snapshots.
+        event_hour: key of the hour.
+        registered: vehicles.
+        most: about how many messages at a time; a file is not divided.
+        most_files: how many files are looked into.
+    """
     table = tables.telemetry_rejects
     theirs = (pl.col("reason") == UNKNOWN_VEHICLE) & pl.col("vehicle_id").is_in(list(registered))
-    files = table.files_of([event_hour])
-    found, holding, count = [], [], 0
-    for number in range(files.height):
+    files = table.files_of([event_hour]).sort("path")
+    found, holding, count, number = [], [], 0, 0
+    last = files.height if most_files is None else most_files
+    while number < last and (most is None or count < most):
         part = table.read_files(files[number], where=theirs)
         if not part.is_empty():
             found.append(part)
             holding.append(files[number])
             count += part.height
-        if count >= most:
-            break
+        number += 1
     rows = pl.concat(found) if found else table.read_files(files.clear())
     ranges = tables.telemetry_outcomes.read_files(
         tables.telemetry_outcomes.files_of([event_hour]), [*_LANDING, "offset_start", "offset_end"]
@@ -161,7 +176,7 @@ def readmissions(
         pl.col(name) if name in known.columns else pl.lit(None, dtype=schema[name]).alias(name)
         for name in RAW_TELEMETRY.names
     )
-    return Readmission(raw, pl.concat(holding) if holding else files.clear())
+    return Readmission(raw, pl.concat(holding) if holding else files.clear(), number)
 
 
 def _overlapping(files: pl.DataFrame, event_hour: str, keys: pl.DataFrame) -> pl.DataFrame:

@@ -12,7 +12,7 @@ from deltalake.transaction import AddAction
 from fleet_assets.fault_points import fault_point
 from fleet_assets.lake.files import write_file
 from fleet_assets.lake.hour_step import Checked, Made, added_up, check
-from fleet_assets.lake.hour_tables import HourTables, Write, by_hour
+from fleet_assets.lake.hour_tables import HourTables, Write
 from fleet_assets.lake.messages import Span, messages, newest_raw_versions
 from fleet_assets.lake.store import TableSnapshot
 from fleet_assets.telemetry.hour import HourStep, step
@@ -88,11 +88,10 @@ class _Tally:
         counts = {"telemetry_outcomes": outcomes, "vehicle_outcomes": self._vehicles}
         checked = self._checked | check(**counts)
         writes = {
-            name: Write({}, tables.table(name).files_of(hours), self._written[name])
+            name: Write([], tables.table(name).files_of(hours), self._written[name])
             for name in _ROWS
         } | {
-            name: Write(by_hour(rows), tables.table(name).files_of(hours))
-            for name, rows in counts.items()
+            name: Write([rows], tables.table(name).files_of(hours)) for name, rows in counts.items()
         }
         tables.commit(writes, {self._hour: upto})
         return Made({self._hour: self._read}, checked, outcomes)

@@ -40,9 +40,9 @@ def redecode_hour(tables: HourTables, event_hour: str) -> bool:
         return False
     for rows in frames:
         check(telemetry=rows)
-    nothing = {name: Write({}, tables.table(name).files.clear()) for name in FOLLOWERS}
+    nothing = {name: Write([], tables.table(name).files.clear()) for name in FOLLOWERS}
     tables.commit(
-        {"telemetry": Write({event_hour: frames}, pl.concat(changed)), **nothing},
+        {"telemetry": Write(frames, pl.concat(changed)), **nothing},
         {event_hour: tables.mark(event_hour).version or 0},
     )
     return True

@@ -159,7 +159,9 @@ def _take_in(
     newest = max(newest_raw_versions(tables.raw).get(event_hour, -1), since)
     upto = step_end(tables.raw, event_hour, since, newest, STEP_MESSAGES)
     registered = tables.registered([event_hour], known_vehicles).get(event_hour)
-    back = readmissions(tables, event_hour, registered, STEP_MESSAGES) if registered else None
+    back = None
+    if registered:
+        back = readmissions(tables, event_hour, registered, most=STEP_MESSAGES)
     if upto == since and back is None:
         return _unchanged(tables, event_hour), False
     made = take_in(tables, {event_hour: Span(since, upto)}, known_vehicles, late_after, back)

@@ -16,14 +16,12 @@ from deltalake.exceptions import DeltaError
 from fleet_assets.errors import FleetError
 from fleet_assets.lake.hour_step import check, counted, followers
 from fleet_assets.lake.hour_tables import FOLLOWERS, HourTables
-from fleet_assets.lake.marks import base_id
+from fleet_assets.lake.marks import base_id, readmitted_id
 from fleet_assets.lake.messages import Span, messages
 from fleet_assets.lake.present import base_of, holders, readmissions
 from fleet_assets.lake.store import Lake, TableSnapshot
 from fleet_assets.telemetry.hour import step
 from fleet_assets.telemetry.resolve import KEY
-
-_ALL = 2**62
 
 
 def redo(
@@ -55,7 +53,10 @@ def redo(
     new = messages(tables.raw, span)
     known = _known_then(tables, event_hour, new, before, known_vehicles)
     registered = before.registered([event_hour], known).get(event_hour)
-    back = readmissions(before, event_hour, registered, _ALL) if registered else None
+    parts = tables.telemetry.committed(readmitted_id(event_hour)) or 0
+    back = None
+    if registered and parts:
+        back = readmissions(before, event_hour, registered, most_files=parts)
     base = base_of(before, {event_hour: span[event_hour].since})
     change = step(new, known, base, None if back is None else back.messages)
     outcomes, vehicles = counted(before, span, change, late_after)
@@ -64,7 +65,7 @@ def redo(
     tables.commit(
         {name: write for name, write in writes.items() if name in lagging},
         {event_hour: span[event_hour].upto},
-        truth.rows,
+        rows=truth.rows,
     )
 
 
@@ -92,7 +93,7 @@ def _known_then(
     The step has left rows of each vehicle that it knew, if any of its messages could be decoded.
     """
     refused = before.registered([event_hour], known_vehicles).get(event_hour, frozenset())
-    back = readmissions(before, event_hour, refused, _ALL).messages if refused else new.clear()
+    back = readmissions(before, event_hour, refused).messages if refused else new.clear()
     keys = pl.concat([new, back]).filter(pl.col("reject_reason").is_null()).select(KEY).unique()
     files = holders(tables.telemetry, [event_hour], keys)
     there = tables.telemetry.read_files(files, KEY).join(keys, on=KEY, how="semi")

@@ -33,6 +33,7 @@ from fleet_assets.fault_points import fault_point
 from fleet_assets.lake.evolution import bring_up_to, refuse_other_types
 from fleet_assets.lake.files import removal, write_file
 from fleet_assets.lake.hour_files import write_hours
+from fleet_assets.lake.log import Marks
 from fleet_assets.lake.room import lacks_room, room_explained
 
 T = TypeVar("T")
@@ -44,6 +45,7 @@ _STATISTICS = {
     "vehicle_hours": "vehicle_id",
 }
 _COMMIT_ATTEMPTS = 8
+_FILE = "__file"
 _CUT_FROM_BOUNDS = timedelta(microseconds=999)
 
 
@@ -114,7 +116,11 @@ class TableSnapshot:
 
     def committed(self, app_id: str) -> int | None:
         """How far an application had come in this version; None: it has not begun."""
-        return self.delta.transaction_version(app_id)
+        return self._marks.of(app_id)
+
+    @cached_property
+    def _marks(self) -> Marks:
+        return Marks(self.delta)
 
     @cached_property
     def files(self) -> pl.DataFrame:
@@ -183,18 +189,19 @@ class TableSnapshot:
         schema = self.contract.polars_schema
         if files.is_empty():
             return schema.to_frame().lazy()
-        partitioned = self.contract.partition_by is not None
-        in_files = {k: v for k, v in schema.items() if k != self.contract.partition_by}
-        parts = []
-        for (hour,), group in files.group_by(
-            "event_hour" if partitioned else pl.lit("").alias("event_hour"), maintain_order=True
-        ):
-            scan = pl.scan_parquet(
-                self.paths(group), glob=False, hive_partitioning=False, schema=in_files,
-                missing_columns="insert", extra_columns="ignore",
-            )  # fmt: skip
-            parts.append(scan.with_columns(event_hour=pl.lit(hour)) if partitioned else scan)
-        return pl.concat(parts).with_columns(
+        paths, by = self.paths(files), self.contract.partition_by
+        rows = pl.scan_parquet(
+            paths, glob=False, hive_partitioning=False,
+            schema={name: kind for name, kind in schema.items() if name != by},
+            missing_columns="insert", extra_columns="ignore",
+            include_file_paths=_FILE if by else None,
+        )  # fmt: skip
+        if by:  # one scan of many hours takes a tenth of the time of one for each
+            hours = dict(zip(paths, files[by], strict=True))
+            one = files[by].n_unique() == 1
+            of_file = pl.lit(files[by][0]) if one else pl.col(_FILE).replace_strict(hours)
+            rows = rows.with_columns(of_file.cast(pl.String).alias(by)).drop(_FILE)
+        return rows.with_columns(
             pl.col(name).fill_null(value) for name, value in self.contract.defaults.items()
         )
 

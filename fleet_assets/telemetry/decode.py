@@ -5,22 +5,24 @@ Each row depends on its own bytes alone, so any batching gives the same rows.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import reduce
+from operator import or_
 from typing import Any
 
 import duckdb
 import polars as pl
 
-from fleet_assets.contracts.signals import OBJECTS, SIGNALS, Signal
+from fleet_assets.contracts.signals import SIGNALS
 from fleet_assets.contracts.tables import TELEMETRY
+from fleet_assets.telemetry.decode_sql import originals_sql, outlines_sql, texts_sql, values_sql
 from fleet_assets.telemetry.engine import connect
 from fleet_assets.telemetry.structure import Structure, judge, judge_outline
 
 TOO_DEEP = "invalid_json"
 _TOO_DEEP_DETAIL = "nested deeper than 128 levels"
+_NOTES = ("invalid_values", "inexact_values", "extra")
 
 
 @dataclass(frozen=True)
@@ -47,22 +49,27 @@ def decode(placed: pl.DataFrame) -> Decoded:
         One row or one reject per message.
     """
     with connect() as db:
-        _load(db, placed)
-        _plan(db)
-        db.execute(_flagged_sql())
-        odd = db.execute(f"SELECT 1 FROM flagged WHERE {_ODD} LIMIT 1").fetchone() is not None
-        if odd:
-            db.execute(_originals_sql())
-        table = db.sql(_rows_sql(odd)).to_arrow_table()
-        deep = db.sql("SELECT i FROM exact WHERE structure IS NULL ORDER BY i").to_arrow_table()
-    signals = pl.DataFrame(pl.from_arrow(table)).with_columns(pl.col("i").cast(pl.UInt32))
+        _register(db, "messages", placed.select("value").with_row_index("i"))
+        db.execute(texts_sql())
+        plans = _plan(db)
+        found = _frame(db.sql(values_sql(_any(plans["held"]), _any(plans["wrong"]))))
+        found = found.with_columns(pl.col("i").cast(pl.UInt32))
+        notes = _originals(db, found, plans)
+        deep = _frame(db.sql("SELECT i FROM exact WHERE structure IS NULL ORDER BY i"))
+    found = found if found["i"].is_sorted() else found.sort("i")
+    if notes is None:
+        found = found.with_columns(pl.lit(None, dtype=pl.String).alias(name) for name in _NOTES)
+    else:
+        found = found.join(notes, on="i", how="left", maintain_order="left")
     keys = placed.select("event_hour", "vehicle_id", "event_time").with_row_index("i")
-    if signals.height != keys.height:
-        keys = keys.join(signals.select("i"), on="i", how="semi", maintain_order="left")
-    rows = pl.concat([keys, signals.drop("i")], how="horizontal").with_columns(
-        conflict=pl.lit(False)
+    if found.height != keys.height:
+        keys = keys.join(found.select("i"), on="i", how="semi", maintain_order="left")
+    rows = pl.concat([keys, found.drop("i")], how="horizontal").with_columns(
+        null_signals=plans["null_signals"].gather(found["plan"]),
+        conflict=pl.lit(False),
+        **{name: pl.lit(None) for name in (s.name for s in SIGNALS) if name not in found.columns},
     )
-    rejects = pl.DataFrame(pl.from_arrow(deep)).select(
+    rejects = deep.select(
         pl.col("i").cast(pl.UInt32),
         reason=pl.lit(TOO_DEEP, dtype=pl.String),
         detail=pl.lit(_TOO_DEEP_DETAIL, dtype=pl.String),
@@ -70,48 +77,15 @@ def decode(placed: pl.DataFrame) -> Decoded:
     return Decoded(rows.select("i", *TELEMETRY.names).cast(TELEMETRY.polars_schema), rejects)
 
 
-def _load(db: duckdb.DuckDBPyConnection, placed: pl.DataFrame) -> None:
-    """Table `texts`: each message with its outline, which is cheaper than its structure."""
-    _register(db, "messages", placed.select("value").with_row_index("i"))
-    db.execute(_texts_sql())
-
-
-@lru_cache(maxsize=1)
-def _texts_sql() -> str:
-    pointers = ", ".join(
-        f"'/{pointer}'" for pointer in (*("/".join(s.path) for s in SIGNALS), *OBJECTS)
-    )
-    objects = ", ".join(f"'/{name}'" for name in OBJECTS)
-    kinds = ", ".join(
-        f"CASE WHEN types[{SIGNALS.index(s) + 1}] = 'ARRAY'"
-        f" THEN coalesce(try(json_structure(json_extract(text, '/{s.path[0]}'))), '') END"
-        for s in SIGNALS
-        if s.kind == "string_list"
-    )
-    return f"""
-CREATE TEMP TABLE texts AS
-SELECT *, hash(types, keys, lists) AS outline, from_json(text, '{_wire_shape()}') AS s FROM (
-    SELECT *, [{kinds}] AS lists FROM (
-        SELECT i, text, json_type(text, [{pointers}]) AS types,
-            list_transform(json_keys(text, ['$', {objects}]), lambda k: len(k)) AS keys
-        FROM (SELECT i, decode(value) AS text FROM messages)
-    )
-)
-"""
-
-
-def _plan(db: duckdb.DuckDBPyConnection) -> None:
-    """Tables `outlines` and `structures`: what to do with the messages of each.
+def _plan(db: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+    """What to do with the messages, by number of the plan; tables that lead to the numbers.
 
     An outline that says all is judged as it is. The few messages whose outline leaves a doubt
     (unknown or repeated keys, odd types) are judged by their whole structure, in `exact`.
     """
-    outlines = db.execute(
-        "SELECT outline, any_value(types), any_value(keys), any_value(lists) FROM texts GROUP BY 1"
-    ).fetchall()
     judged = {
         outline: judge_outline(tuple(types), tuple(keys), tuple(lists))
-        for outline, types, keys, lists in outlines
+        for outline, types, keys, lists in db.execute(outlines_sql()).fetchall()
     }
     doubtful = [outline for outline, found in judged.items() if found is None]
     wanted = pl.DataFrame({"outline": pl.Series(doubtful, dtype=pl.UInt64)})
@@ -121,22 +95,36 @@ def _plan(db: duckdb.DuckDBPyConnection) -> None:
         " FROM texts SEMI JOIN doubtful USING (outline)"
     )
     found = db.execute("SELECT DISTINCT structure FROM exact WHERE structure IS NOT NULL")
-    structures = [row[0] for row in found.fetchall()]
     sure = {outline: plan for outline, plan in judged.items() if plan is not None}
-    _register(db, "outlines", _plans("outline", pl.UInt64(), sure))
-    _register(db, "structures", _plans("structure", pl.String(), {s: judge(s) for s in structures}))
+    exact = {row[0]: judge(row[0]) for row in found.fetchall()}
+    _register(db, "outlines", _numbered("outline", pl.UInt64(), sure, 0))
+    _register(db, "structures", _numbered("structure", pl.String(), exact, len(sure)))
+    return _plans([*sure.values(), *exact.values()])
 
 
-def _plans(by: str, dtype: pl.DataType, judged: Mapping[Any, Structure]) -> pl.DataFrame:
-    found = judged.values()
+def _numbered(
+    by: str, dtype: pl.DataType, judged: Mapping[Any, Structure], first: int
+) -> pl.DataFrame:
+    """Plans by their key: the number, and what the statement needs of it."""
     return pl.DataFrame(
         {
             by: pl.Series(list(judged), dtype=dtype),
+            "plan": pl.Series(range(first, first + len(judged)), dtype=pl.UInt32),
+            "wrong": pl.Series([plan.wrong for plan in judged.values()], dtype=pl.Int64),
+        }
+    )
+
+
+def _plans(judged: Sequence[Structure]) -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "plan": pl.Series(range(len(judged)), dtype=pl.UInt32),
             "null_signals": pl.Series(
-                [list(j.null_signals) for j in found], dtype=pl.List(pl.String)
+                [list(j.null_signals) for j in judged], dtype=pl.List(pl.String)
             ),
-            "wrong": pl.Series([j.wrong for j in found], dtype=pl.Int64),
-            "extra_patch": pl.Series([j.extra_patch for j in found], dtype=pl.String),
+            "wrong": pl.Series([j.wrong for j in judged], dtype=pl.Int64),
+            "held": pl.Series([j.held for j in judged], dtype=pl.Int64),
+            "extra_patch": pl.Series([j.extra_patch for j in judged], dtype=pl.String),
         }
     )
 
@@ -145,132 +133,22 @@ def _register(db: duckdb.DuckDBPyConnection, name: str, rows: pl.DataFrame) -> N
     db.register(name, rows.to_arrow(compat_level=pl.CompatLevel.oldest()))
 
 
-_ODD = "(bad <> 0 OR inexact <> 0 OR extra_patch IS NOT NULL)"
+def _frame(found: duckdb.DuckDBPyRelation) -> pl.DataFrame:
+    return pl.DataFrame(pl.from_arrow(found.to_arrow_table()))
 
 
-@lru_cache(maxsize=1)
-def _flagged_sql() -> str:
-    """The statement that types all signals and flags the values that do not fit."""
-    values = ",\n".join(f"{_value(bit, s)} AS {s.name}" for bit, s in enumerate(SIGNALS))
-    bad = " | ".join(f"(CASE WHEN {_is_bad(s)} THEN {1 << b} ELSE 0 END)" for b, s in _bits())
-    inexact = " | ".join(
-        f"(CASE WHEN {s.name} IS NOT NULL AND CAST({s.name} AS DOUBLE) <> {_read(s)}"
-        f" THEN {1 << b} ELSE 0 END)"
-        for b, s in _bits()
-        if s.kind == "number"
-    )
-    return f"""
-CREATE TEMP TABLE flagged AS
-WITH planned AS (
-    SELECT i, s, null_signals, wrong, extra_patch FROM texts JOIN outlines USING (outline)
-    UNION ALL
-    SELECT i, s, null_signals, wrong, extra_patch
-    FROM exact JOIN structures USING (structure) JOIN texts USING (i)
-),
-typed AS (SELECT *, {values} FROM planned)
-SELECT * EXCLUDE (s), wrong | {bad} AS bad, {inexact} AS inexact FROM typed
-"""
+def _any(masks: pl.Series) -> int:
+    return reduce(or_, masks, 0)
 
 
-@lru_cache(maxsize=1)
-def _originals_sql() -> str:
-    """The statement that keeps the original text of what does not fit the columns."""
-    pointers = ["/" + "/".join(s.path) for s in SIGNALS] + [f"/{s.path[0]}" for s in SIGNALS]
-    listed = ", ".join(f"'{pointer}'" for pointer in pointers)
-    return f"""
-CREATE TEMP TABLE originals AS
-SELECT i, {_note("bad")} AS invalid_values, {_note("inexact")} AS inexact_values,
-    CASE WHEN extra_patch IS NOT NULL
-        THEN CAST(json_merge_patch(text, extra_patch) AS VARCHAR) END AS extra
-FROM (
-    SELECT i, text, bad, inexact, wrong, extra_patch, json_extract(text, [{listed}]) AS o
-    FROM flagged JOIN texts USING (i) WHERE {_ODD}
-)
-"""
-
-
-@lru_cache(maxsize=2)
-def _rows_sql(odd: bool) -> str:
-    """The rows in the messages' order; without odd ones there is no original to look up."""
-    notes = ("invalid_values", "inexact_values", "extra")
-    said = ", ".join(f"o.{n}" if odd else f"CAST(NULL AS VARCHAR) AS {n}" for n in notes)
-    originals = "LEFT JOIN originals AS o ON f.i = o.i" if odd else ""
-    return f"""
-SELECT f.i, {", ".join(s.name for s in SIGNALS)}, f.null_signals, {said}
-FROM flagged AS f {originals} ORDER BY f.i
-"""
-
-
-def _bits() -> list[tuple[int, Signal]]:
-    return list(enumerate(SIGNALS))
-
-
-def _wire_shape() -> str:
-    types = {
-        "number": "DOUBLE",
-        "boolean": "BOOLEAN",
-        "string": "VARCHAR",
-        "string_list": ["VARCHAR"],
-    }
-    shape: dict[str, Any] = {}
-    for signal in SIGNALS:
-        inside = shape
-        for key in signal.path[:-1]:
-            inside = inside.setdefault(key, {})
-        inside[signal.path[-1]] = types[signal.kind]
-    return json.dumps(shape)
-
-
-def _read(signal: Signal) -> str:
-    return "s." + ".".join(f'"{key}"' for key in signal.path)
-
-
-def _is_good(signal: Signal) -> str:
-    """SQL condition on a value that is there: it lies within what the contract allows."""
-    value = _read(signal)
-    match signal.kind:
-        case "number":
-            return f"{value} BETWEEN {signal.minimum} AND {signal.maximum}"
-        case "string":
-            return f"regexp_matches({value}, '{signal.pattern}')"
-        case "string_list":
-            return (
-                f"len(list_filter({value}, lambda c: c IS NULL"
-                f" OR NOT regexp_matches(c, '{signal.pattern}'))) = 0"
-            )
-        case "boolean":
-            return "true"
-
-
-def _is_bad(signal: Signal) -> str:
-    return f"{_read(signal)} IS NOT NULL AND NOT ({_is_good(signal)})"
-
-
-def _value(bit: int, signal: Signal) -> str:
-    value = _read(signal)
-    if signal.kind == "number":
-        value = f"TRY_CAST({value} AS DECIMAL({signal.precision}, {signal.scale}))"
-    return f"CASE WHEN wrong & {1 << bit} = 0 AND {_is_good(signal)} THEN {value} END"
-
-
-def _note(mask: str) -> str:
-    """SQL for a JSON object of the original values whose bit is set in the mask."""
-    parts = []
-    for bit, signal in enumerate(SIGNALS):
-        original = f"CAST(coalesce(o[{bit + 1}], o[{len(SIGNALS) + bit + 1}]) AS VARCHAR)"
-        quoted = (
-            f"CASE WHEN regexp_matches({original}, '^-?[A-Za-z]+$')"
-            f" AND {original} NOT IN ('true', 'false', 'null')"
-            f" THEN '\"' || {original} || '\"' ELSE {original} END"
-        )
-        if mask == "bad":
-            reason = (
-                f"CASE WHEN wrong & {1 << bit} <> 0 THEN 'wrong_type'"
-                f" WHEN regexp_matches({original}, '^-?[A-Za-z]+$') THEN 'not_finite'"
-                " ELSE 'out_of_bounds' END"
-            )
-            body = f"'{{\"value\":' || {quoted} || ',\"reason\":\"' || {reason} || '\"}}'"
-        else:
-            body = original
-        parts.append(f"CASE WHEN {mask} & {1 << bit} <> 0 THEN '\"{signal.name}\":' || {body} END")
-    return f"CASE WHEN {mask} <> 0 THEN '{{' || concat_ws(',', {', '.join(parts)}) || '}}' END"
+def _originals(
+    db: duckdb.DuckDBPyConnection, found: pl.DataFrame, plans: pl.DataFrame
+) -> pl.DataFrame | None:
+    """The original text of what does not fit the columns; None: all fits."""
+    extra = plans.filter(pl.col("extra_patch").is_not_null())["plan"]
+    odd = (pl.col("bad") != 0) | (pl.col("inexact") != 0) | pl.col("plan").is_in(extra.implode())
+    flagged = found.select("i", "plan", "bad", "inexact").filter(odd)
+    if flagged.is_empty():
+        return None
+    _register(db, "flagged", flagged.join(plans.drop("null_signals"), on="plan"))
+    return _frame(db.sql(originals_sql())).with_columns(pl.col("i").cast(pl.UInt32))

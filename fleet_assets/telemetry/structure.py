@@ -7,6 +7,7 @@ messages. The judgement depends on the structure alone, never on the rest of the
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -28,11 +29,13 @@ class Structure:
     Attributes:
         null_signals: signals sent as explicit null, in the registry's order.
         wrong: bit i is set when signal i has a type that it cannot have.
+        held: bit i is set when signal i has a value of a right type.
         extra_patch: merge patch (RFC 7396) that leaves only unknown keys; None: there are none.
     """
 
     null_signals: tuple[str, ...]
     wrong: int
+    held: int
     extra_patch: str | None
 
 
@@ -40,15 +43,7 @@ class Structure:
 def judge(structure: str) -> Structure:
     """Judges the output of DuckDB's ``json_structure`` for one message (an object)."""
     types: dict[str, Any] = json.loads(structure)
-    nulls: list[str] = []
-    wrong = 0
-    for bit, signal in enumerate(SIGNALS):
-        found = _type_at(types, signal)
-        if found == "NULL":
-            nulls.append(signal.name)
-        elif found is not _ABSENT and not _fits(found, signal):
-            wrong |= 1 << bit
-    return Structure(tuple(nulls), wrong, _extra_patch(types))
+    return _judged([_type_at(types, signal) for signal in SIGNALS], _extra_patch(types))
 
 
 @lru_cache(maxsize=50_000)
@@ -67,19 +62,29 @@ def judge_outline(
     if not _accounts_for_all_keys(signals, objects, keys):
         return None
     structures = iter(lists)
-    nulls: list[str] = []
-    wrong = 0
-    for bit, (signal, kind) in enumerate(zip(SIGNALS, signals, strict=True)):
+    all_found: list[Any] = []
+    for signal, kind in zip(SIGNALS, signals, strict=True):
         found: Any = "NULL" if objects.get(signal.path[0]) == "NULL" else kind
         if signal.kind == "string_list" and (structure := next(structures)) is not None:
             found = json.loads(structure) if structure in _FLAT_LISTS else "ARRAY"
         if found in ("ARRAY", "OBJECT"):
             return None
+        all_found.append(_ABSENT if found is None else found)
+    return _judged(all_found, None)
+
+
+def _judged(types: Sequence[Any], extra_patch: str | None) -> Structure:
+    """By the type of each signal's value, in the registry's order."""
+    nulls: list[str] = []
+    wrong = held = 0
+    for bit, (signal, found) in enumerate(zip(SIGNALS, types, strict=True)):
         if found == "NULL":
             nulls.append(signal.name)
-        elif found is not None and not _fits(found, signal):
+        elif found is not _ABSENT and _fits(found, signal):
+            held |= 1 << bit
+        elif found is not _ABSENT:
             wrong |= 1 << bit
-    return Structure(tuple(nulls), wrong, None)
+    return Structure(tuple(nulls), wrong, held, extra_patch)
 
 
 def _accounts_for_all_keys(

@@ -242,6 +242,29 @@ def test_a_crash_without_raw_messages_is_mended_from_what_the_step_began_with(
     assert story.rows() == plain.rows()
 
 
+@pytest.mark.parametrize("cut", range(len(FOLLOWERS) + 1))
+def test_a_crash_in_a_part_of_a_registration_without_raw_messages_is_mended(
+    tmp_path: Path, cut: int
+) -> None:
+    story, plain = Story(str(tmp_path / "lake")), Story(str(tmp_path / "plain"))
+    landings = [[message(f"v{n}", f"2026-02-01T05:{m:02}:00Z") for m in range(3)] for n in (2, 3)]
+    landings[1][1] = landings[0][1]
+    for landing in landings:
+        story.land(landing)
+    story.refresh()
+    story.expire()
+    everyone = ALL | {"v3"}
+    with power_cut(cut), pytest.raises(PowerCutError):
+        refresh_hour(story.lake, HOUR, everyone, LATE_AFTER)
+    for told in (story, plain):
+        told.known = everyone
+    plain.land([value for landing in landings for value in landing])
+    story.refresh()
+    plain.refresh()
+    story.check()
+    assert story.rows() == plain.rows()
+
+
 def test_a_rebuild_that_was_killed_is_found_without_a_new_message(tmp_path: Path) -> None:
     story = Story(str(tmp_path / "lake"))
     story.known = ALL
