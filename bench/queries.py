@@ -27,11 +27,13 @@ from fleet_assets.notebook import connect
 VEHICLES = 580
 HOURS = 24
 """580 vehicles, a row a second, for a day: 50,112,000 rows."""
-POINTS = 200
-WARM_UP = 10
+POINTS = 500
+ROUNDS = 5
+WARM_UP = 3
+"""Questions of each round that are asked once more beforehand."""
 PEER_EVERY = 10
 """Peers, which take long, are asked one question of so many."""
-REPEATS = 5
+REPEATS = 10
 _FIRST, _LAST = "2026-03-02 04:00:00Z", "2026-03-02 10:00:00Z"
 _SIX_HOURS = (
     "SELECT event_time, speed, engine_rpm FROM telemetry WHERE vehicle_id = '{0}'"
@@ -69,42 +71,42 @@ def _report(asks: dict[str, Ask], peer: Path, vehicles: int, rows: int, sizes: l
         title=f"{rows:,} rows, warm; fleet {sizes[0] / 1e6:,.0f} MB,"
         f" plain Parquet {sizes[1] / 1e6:,.0f} MB",
     )  # fmt: skip
-    ids = [vehicle(number * 37 % vehicles) for number in range(POINTS + WARM_UP)]
+    ids = [vehicle(number * 37 % vehicles) for number in range(POINTS)]
     points: dict[str, list[Callable[[], pl.DataFrame]]] = {
         name: [lambda ask=ask, i=i: ask(_SIX_HOURS.format(i)) for i in ids]  # type: ignore[misc]
         for name, ask in asks.items()
     }
     points["Polars, plain Parquet"] = [lambda i=i: _polars(peer, i) for i in ids]  # type: ignore[misc]
-    _measure(table, "one vehicle, 6 h", points, WARM_UP, PEER_EVERY)
+    _measure(table, "one vehicle, 6 h", points, PEER_EVERY)
     for question, by in _WHOLE_FLEET.items():
         query = f"SELECT {by}, avg(speed), max(engine_rpm) FROM telemetry GROUP BY ALL ORDER BY ALL"
         whole = {name: [lambda a=ask, q=query: a(q)] * REPEATS for name, ask in asks.items()}  # type: ignore[misc]
-        _measure(table, question, whole, 1, 1)
+        _measure(table, question, whole, 1)
     Console().print(table)
 
 
 def _measure(
-    table: Table,
-    question: str,
-    by: dict[str, list[Callable[[], pl.DataFrame]]],
-    warm_up: int,
-    peer_every: int,
+    table: Table, question: str, by: dict[str, list[Callable[[], pl.DataFrame]]], peer_every: int
 ) -> None:
-    """Asks all in turn, so that they meet the same noise; their answers must be the same."""
+    """Asks in rounds, so that all meet the same noise, and warm; their answers must be the same.
+
+    Within a round one asks after the other: a peer that reads all files leaves no cache as it was.
+    """
     walls: dict[str, list[float]] = {name: [] for name in by}
     cpus: dict[str, list[float]] = {name: [] for name in by}
-    for number, turn in enumerate(zip(*by.values(), strict=True)):
-        answers = []
-        for name, ask in zip(by, turn, strict=True):
-            if name != "fleet" and number % peer_every:
-                continue
-            wall, cpu = time.perf_counter(), time.process_time()
-            answers.append(ask())
-            if number >= warm_up:
+    heights: dict[int, int] = {}
+    for round_ in range(ROUNDS):
+        for name, asks in by.items():
+            mine = list(enumerate(asks))[round_::ROUNDS][:: 1 if name == "fleet" else peer_every]
+            for _, ask in mine[:WARM_UP]:
+                ask()
+            for number, ask in mine:
+                wall, cpu = time.perf_counter(), time.process_time()
+                answer = ask()
                 walls[name].append((time.perf_counter() - wall) * 1000)
                 cpus[name].append((time.process_time() - cpu) * 1000)
-        if any(answer.height != answers[0].height for answer in answers):
-            raise AssertionError(f"{question}: answers differ")
+                if heights.setdefault(number, answer.height) != answer.height:
+                    raise AssertionError(f"{question}: answers differ")
     ours = statistics.median(walls["fleet"])
     for name in by:
         median = statistics.median(walls[name])

@@ -7,14 +7,9 @@ left out where the memory for it is not free.
 
 from __future__ import annotations
 
-import multiprocessing
-import resource
 import statistics
 import sys
 import tempfile
-import time
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.fleet_hour import FleetHour
+from bench.measure import Measured, alone, measured
 from fleet_assets.lake.hour_states import states_after
 from fleet_assets.lake.marks import app_id, rows_id
 from fleet_assets.lake.store import Lake
@@ -37,24 +33,21 @@ VEHICLES: Final = 12_500
 PEER_ROW_BYTES: Final = 300
 _NO_TANKS: Final = pl.DataFrame(schema={"vehicle_id": pl.String, "tank_gallons": pl.Float64})
 
-Measured = tuple[float, float, int]
-"""Seconds by the clock, seconds of CPU, most memory of the process in bytes."""
-
 
 def main(vehicles: int = VEHICLES) -> None:
     """Prints one table."""
     with tempfile.TemporaryDirectory(prefix="fleet-bench-") as folder:
         root = str(Path(folder) / "lake")
-        last = list(_alone(_make, root, vehicles))
+        last = list(alone(_make, root, vehicles))
         runs = {
             f"the last {STEPS} batches of 30 s, one after the other": [
-                measured for path in last for measured in [_alone(_step, root, path)]
+                measured for path in last for measured in [alone(_step, root, path)]
             ],
-            "the same hour from all its rows": [_alone(_anew, root)],
+            "the same hour from all its rows": [alone(_anew, root)],
         }
         rows = int(Lake(root).open("telemetry").files["num_records"].sum())
         if rows * PEER_ROW_BYTES < psutil.virtual_memory().available:
-            runs["peer: one Polars pass over the hour"] = [_alone(_plain, root)]
+            runs["peer: one Polars pass over the hour"] = [alone(_plain, root)]
     table = Table(
         "work", "median s", "median CPU s", "most memory",
         title=f"vehicle_hours of {rows:,} rows, {vehicles:,} vehicles, 3 % of the rows late",
@@ -63,22 +56,6 @@ def main(vehicles: int = VEHICLES) -> None:
         wall, cpu, memory = (statistics.median(run[i] for run in found) for i in range(3))
         table.add_row(name, f"{wall:.1f}", f"{cpu:.1f}", f"{memory / 2**30:.2f} GiB")
     Console().print(table)
-
-
-def _alone(work: Callable[..., object], *arguments: object) -> object:
-    """Does the work in a process of its own, so that its memory is its own."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(work, *arguments).result()
-
-
-def _measured(work: Callable[[], object]) -> Measured:
-    started, cpu = time.perf_counter(), time.process_time()
-    work()
-    return (
-        time.perf_counter() - started,
-        time.process_time() - cpu,
-        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-    )
 
 
 def _make(root: str, vehicles: int) -> list[str]:
@@ -106,16 +83,16 @@ def _step(root: str, path: str) -> Measured:
     lake = Lake(root)
     version = lake.open("telemetry").committed(app_id(HOUR)) or 0
     _append(lake, pl.read_parquet(path), version + 1)
-    return _measured(lambda: refresh_vehicle_hours(lake, HOUR, _NO_TANKS))
+    return measured(lambda: refresh_vehicle_hours(lake, HOUR, _NO_TANKS))
 
 
 def _anew(root: str) -> Measured:
     lake = Lake(root)
-    return _measured(lambda: states_after(lake.open("telemetry"), None, no_states(), HOUR))
+    return measured(lambda: states_after(lake.open("telemetry"), None, no_states(), HOUR))
 
 
 def _plain(root: str) -> Measured:
-    return _measured(lambda: _plain_pass(Lake(root).open("telemetry").read(HOUR, columns=NEEDED)))
+    return measured(lambda: _plain_pass(Lake(root).open("telemetry").read(HOUR, columns=NEEDED)))
 
 
 def _plain_pass(telemetry: pl.DataFrame) -> pl.DataFrame:

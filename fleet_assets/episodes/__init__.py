@@ -1,0 +1,1 @@
+"""Episodes: stretches of time over which a condition holds for one vehicle."""
