@@ -1,0 +1,71 @@
+"""What a detector is, and what it finds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from fleet_assets.episodes.frames import piece_rows
+from fleet_assets.episodes.levels import UNKNOWN, Levels
+from fleet_assets.episodes.pieces import Ints, pieces
+from fleet_assets.episodes.stitch import PIECE_SCHEMA
+from fleet_assets.rules.limits import Limits
+from fleet_assets.rules.samples import Samples
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one rule says of each sample.
+
+    A rule that is a tier has levels of its own, which are set only where those of the rule that it
+    belongs to are.
+
+    Attributes:
+        rule_id: the rule.
+        levels: of each sample.
+        measure: how far it went, in the unit of the limit; the greatest becomes the peak. A rule
+            that looks for small values gives them negated.
+        max_gap_us: silence that an episode survives; None: any.
+    """
+
+    rule_id: str
+    levels: Levels
+    measure: NDArray[np.float64] | None
+    max_gap_us: int | Ints | None
+
+
+Detector = Callable[[Samples, Limits], Sequence[Found]]
+"""Pure: what it says of a sample depends on the vehicle's samples up to it, and on limits."""
+
+
+def pieces_of(samples: Samples, limits: Limits, detectors: Sequence[Detector]) -> pl.DataFrame:
+    """Pieces of all rules in a window: rows of PIECE_SCHEMA, `condition` is the id of the rule."""
+    parts = [PIECE_SCHEMA.to_frame()]
+    for detector in detectors:
+        for found in detector(samples, limits):
+            levels = found.levels
+            applies = limits.applies(found.rule_id)
+            if applies is not None:
+                levels = np.where(applies, levels, np.int8(UNKNOWN))
+            if samples.is_context.any():
+                levels = np.where(samples.is_context, np.int8(UNKNOWN), levels)
+            made = pieces(
+                samples.vehicle, samples.time_us, levels, found.max_gap_us,
+                marks=found.max_gap_us is None,
+            )  # fmt: skip
+            if len(made):
+                parts.append(
+                    piece_rows(
+                        found.rule_id,
+                        made,
+                        samples.vehicle_ids,
+                        samples.time_us,
+                        found.max_gap_us,
+                        found.measure,
+                    )
+                )
+    return pl.concat(parts)

@@ -1,0 +1,84 @@
+"""Telemetry as the detectors see it: arrays in order of vehicle and time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+Values = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Rows of telemetry of some vehicles, each with all of its rows of the window.
+
+    Attributes:
+        vehicle_ids: id by code.
+        vehicle: code of each row's vehicle, not decreasing.
+        time_us: event time in µs, increasing within a vehicle.
+        signals: numbers and flags (0, 1) by name; NaN: absent, null, out of bounds or in conflict.
+            A signal that no row has may be missing: ask by `of`.
+        nulls: by signal, rows that name it with an explicit null; signals without any are missing.
+        is_context: rows before the window, which are there so that the first rows of the window can
+            look back; no finding may begin or end in them.
+    """
+
+    vehicle_ids: pl.Series
+    vehicle: NDArray[np.int32]
+    time_us: NDArray[np.int64]
+    signals: Mapping[str, Values]
+    nulls: Mapping[str, Flags]
+    is_context: Flags
+
+    def __len__(self) -> int:
+        return len(self.time_us)
+
+    def of(self, signal: str) -> Values:
+        """A signal's values; all NaN if no row has it."""
+        found = self.signals.get(signal)
+        return np.full(len(self), np.nan) if found is None else found
+
+    @property
+    def is_first(self) -> Flags:
+        """First row of each vehicle."""
+        first = np.ones(len(self), np.bool_)
+        np.not_equal(self.vehicle[1:], self.vehicle[:-1], out=first[1:])
+        return first
+
+
+def samples_of(
+    telemetry: pl.DataFrame, signals: Iterable[str], window_start_us: int | None = None
+) -> Samples:
+    """Samples from rows of `telemetry`.
+
+    Args:
+        telemetry: rows in order of vehicle and event time, with the columns of the signals,
+            `null_signals` and `conflict`.
+        signals: numbers and flags that are wanted.
+        window_start_us: rows before it are context.
+    """
+    ids = telemetry["vehicle_id"].rle_id()
+    time_us = telemetry["event_time"].dt.epoch("us").to_numpy()
+    conflict = telemetry["conflict"].to_numpy()
+    nulls = telemetry["null_signals"]
+    values: dict[str, Values] = {}
+    is_null: dict[str, Flags] = {}
+    named = frozenset(nulls.explode().drop_nulls().unique()) if nulls.len() else frozenset()
+    for name in signals:
+        column = telemetry[name]
+        if column.null_count() < column.len():
+            array = column.cast(pl.Float64).to_numpy(writable=True)
+            array[conflict] = np.nan
+            values[name] = array
+        if name in named:
+            is_null[name] = nulls.list.contains(name).to_numpy() & ~conflict
+    context = np.zeros(len(time_us), np.bool_)
+    if window_start_us is not None:
+        context = time_us < window_start_us
+    firsts = telemetry["vehicle_id"].gather(ids.arg_unique())
+    return Samples(firsts, ids.cast(pl.Int32).to_numpy(), time_us, values, is_null, context)
