@@ -25,7 +25,7 @@ class Found:
     belongs to are.
 
     Attributes:
-        rule_id: the rule.
+        rule_id: the rule; after a slash which signal or code, where each is a condition of its own.
         levels: of each sample.
         measure: how far it went, in the unit of the limit; the greatest becomes the peak. A rule
             that looks for small values gives them negated.
@@ -48,7 +48,7 @@ def pieces_of(samples: Samples, limits: Limits, detectors: Sequence[Detector]) -
     for detector in detectors:
         for found in detector(samples, limits):
             levels = found.levels
-            applies = limits.applies(found.rule_id)
+            applies = limits.applies(found.rule_id.partition("/")[0])
             if applies is not None:
                 levels = np.where(applies, levels, np.int8(UNKNOWN))
             if samples.is_context.any():
