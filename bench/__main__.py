@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from bench import landing, pipeline, queries, simulator, size, vehicle_hours
+from bench import (
+    closed_hour,
+    growth,
+    landing,
+    pipeline,
+    queries,
+    simulator,
+    size,
+    vehicle_hours,
+)
 
 if __name__ == "__main__":
     simulator.main()
@@ -11,3 +20,5 @@ if __name__ == "__main__":
     size.main()
     vehicle_hours.main()
     queries.main()
+    growth.main()
+    closed_hour.main()

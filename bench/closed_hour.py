@@ -63,7 +63,7 @@ def main(vehicles: int = VEHICLES) -> None:
                 name, f"{wall:,.1f}", f"{cpu:,.1f}", f"{memory / 2**30:.2f} GiB", f"{files:,}"
             )
             Console().print(f"{name}: {wall:,.1f} s")
-        Console().print(table)
+        Console(width=110).print(table)
 
 
 def _known(vehicles: int) -> frozenset[str]:
@@ -74,11 +74,12 @@ def _land_hour(root: str, vehicles: int) -> int:
     """Lands all messages of the hour, and returns how many."""
     offset = 0
     for rows in FleetHour(KEY, vehicles).batches():
-        offset = _land(root, rows, offset)
+        offset = land_rows(root, rows, offset)
     return offset
 
 
-def _land(root: str, rows: pl.DataFrame, offset: int) -> int:
+def land_rows(root: str, rows: pl.DataFrame, offset: int) -> int:
+    """Lands rows of telemetry as messages from an offset on; returns the next offset."""
     end = offset + rows.height
     arrived = rows.select(
         append_time=pl.col("event_time") + timedelta(seconds=1),
@@ -142,7 +143,7 @@ def _late(root: str, vehicles: int, most: int, number: int) -> Measured:
     )
     lake = Lake(root)
     offset = int(lake.open("landings").read()["offset_end"].max() or 0)
-    _land(root, rows, offset)
+    land_rows(root, rows, offset)
     return measured(lambda: refresh_hour(lake, KEY, _known(vehicles), _GRACE))
 
 
