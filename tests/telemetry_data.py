@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -77,6 +77,12 @@ def land_values(
 ) -> Landed:
     rows = placed(values, start=start, partition=partition, append_time=append_time)
     return land(lake, SOURCE, {partition: (start, start + len(values))}, rows)
+
+
+def commit_nothing(lake: Lake, name: str, progress: Mapping[str, int] | None = None) -> None:
+    """A commit of somebody else's, which changes no row."""
+    table = lake.open(name)
+    table.commit_actions([], table.files.clear(), progress or {})
 
 
 def sorted_rows(frame: pl.DataFrame, drop: Iterable[str] = ()) -> list[tuple[Any, ...]]:

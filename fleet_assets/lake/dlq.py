@@ -53,15 +53,16 @@ def unpublished(lake: Lake, event_hour: str) -> Iterator[pl.DataFrame]:
 def note_published(lake: Lake, event_hour: str, published: pl.DataFrame) -> None:
     """Notes rows of `dlq_published`; what is noted already stays as it is."""
 
-    def attempt() -> int:
+    def attempt() -> None:
         table = lake.open("dlq_published")
         known = table.read(event_hour)
         rows = published.select(table.contract.names).cast(table.contract.polars_schema)
         rows = rows.join(known.select(IDENTITY), on=IDENTITY, how="anti")
         progress = {f"dlq/{event_hour}": table.version + 1}  # so that writers meet each other
-        files = table.files
-        if not files.is_empty() and files["event_hour"].eq(event_hour).sum() >= _MOST_FILES:
-            return table.replace_hour(pl.concat([known, rows]), event_hour, progress)
-        return table.append(rows, progress, exact=False)
+        files = table.files_of([event_hour])
+        if files.height < _MOST_FILES:
+            table.commit_files({event_hour: [rows]}, files.clear(), progress)
+        else:
+            table.commit_files({event_hour: [pl.concat([known, rows])]}, files, progress)
 
     retrying(f"note of what was published of {event_hour}", attempt)

@@ -111,7 +111,7 @@ def land(
         if not all(verdict.passed for verdict in verdicts):
             raise InvalidHourError(list(verdicts))
         fault_point("landing.before_write")
-        raw.append_hours(rows, {**progress, _NEWEST: version}, {_NOTE: json.dumps(records)})
+        raw.append(rows, {**progress, _NEWEST: version}, {_NOTE: json.dumps(records)})
         fault_point("landing.raw_committed")
         _record(lake, landings, records)
         fault_point("landing.recorded")
@@ -159,7 +159,7 @@ def _record(
             progress = {_app_id(record): record["offset_end"] for record in missing}
             newest = max(record["landing_version"] for record in records)
             rows = pl.DataFrame(missing, schema=LANDINGS.polars_schema)
-            found.append(rows, {**progress, _NEWEST: newest}, exact=True)
+            found.commit_files({None: [rows]}, found.files.clear(), {**progress, _NEWEST: newest})
         return found
 
     return retrying("record of a landing", attempt)

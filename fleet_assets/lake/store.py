@@ -15,14 +15,7 @@ from functools import cached_property
 from typing import TypeVar
 
 import polars as pl
-from deltalake import (
-    ColumnProperties,
-    CommitProperties,
-    DeltaTable,
-    Transaction,
-    WriterProperties,
-    write_deltalake,
-)
+from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 
@@ -206,30 +199,8 @@ class TableSnapshot:
         )
 
     def append(
-        self,
-        rows: pl.DataFrame,
-        progress: Mapping[str, int],
-        *,
-        exact: bool,
-        note: Mapping[str, str] | None = None,
-    ) -> int:
-        """Adds rows and moves progress on, in one commit.
-
-        Args:
-            rows: rows of the contract.
-            progress: app id → version reached with this commit.
-            exact: fail on any commit since this snapshot, so that the new version is the next one.
-            note: kept with the commit, for `history`.
-
-        Raises:
-            CommitConflictError: another commit stands in the way.
-        """
-        with room_explained(self.delta.table_uri):
-            return self._write(rows, progress, exact=exact, event_hour=None, note=note)
-
-    def append_hours(
         self, rows: pl.DataFrame, progress: Mapping[str, int], note: Mapping[str, str]
-    ) -> int:
+    ) -> None:
         """Adds rows of many hours and moves progress on, in a commit that is the next version.
 
         Args:
@@ -257,12 +228,6 @@ class TableSnapshot:
                 if _is_conflict(error):
                     raise CommitConflictError(str(error)) from error
                 raise
-        return self.delta.version()
-
-    def replace_hour(self, rows: pl.DataFrame, event_hour: str, progress: Mapping[str, int]) -> int:
-        """Replaces one hour's rows and moves progress on, in one commit."""
-        with room_explained(self.delta.table_uri):
-            return self._write(rows, progress, exact=False, event_hour=event_hour)
 
     def commit_files(
         self,
@@ -333,64 +298,12 @@ class TableSnapshot:
                 raise CommitConflictError(f"{self.contract.name}: {conflict}") from conflict
         raise CommitConflictError(f"{self.contract.name}: {conflict}") from conflict
 
-    def _write(
-        self,
-        rows: pl.DataFrame,
-        progress: Mapping[str, int],
-        *,
-        exact: bool,
-        event_hour: str | None,
-        note: Mapping[str, str] | None = None,
-    ) -> int:
-        data = rows.select(self.contract.names).to_arrow(compat_level=pl.CompatLevel.oldest())
-        commit = CommitProperties(
-            custom_metadata=dict(note) if note else None,
-            app_transactions=[Transaction(app, version) for app, version in progress.items()],
-            max_commit_retries=0 if exact else None,
-        )
-        try:
-            if event_hour is None:
-                write_deltalake(
-                    self.delta, data.cast(self.contract.arrow_schema), mode="append",
-                    writer_properties=_WRITER_OF[self.contract.name], commit_properties=commit,
-                )  # fmt: skip
-            else:
-                write_deltalake(
-                    self.delta, data.cast(self.contract.arrow_schema), mode="overwrite",
-                    predicate=f"event_hour = '{event_hour}'",
-                    writer_properties=_WRITER_OF[self.contract.name], commit_properties=commit,
-                )  # fmt: skip
-        except DeltaError as error:
-            if _is_conflict(error):
-                raise CommitConflictError(str(error)) from error
-            raise
-        return self.delta.version()
-
 
 def _is_conflict(error: DeltaError) -> bool:
     if lacks_room(error):
         return False
     said = str(error).lower()
     return isinstance(error, CommitFailedError) or "conflict" in said or "transaction" in said
-
-
-def _writer_of(contract: Table) -> WriterProperties:
-    names = set(contract.names)
-    return WriterProperties(
-        compression="ZSTD",
-        compression_level=1,
-        column_properties={k: v for k, v in _ENCODINGS.items() if k in names},
-    )
-
-
-_DELTA = ColumnProperties(dictionary_enabled=False, encoding="DELTA_BINARY_PACKED")
-_ENCODINGS = {
-    "event_time": _DELTA,
-    "append_time": _DELTA,
-    "kafka_offset": _DELTA,
-    "value": ColumnProperties(dictionary_enabled=False),
-}
-_WRITER_OF = {name: _writer_of(contract) for name, contract in TABLE_BY_NAME.items()}
 
 
 def retrying(what: str, attempt: Callable[[], T]) -> T:

@@ -14,6 +14,7 @@ from telemetry_data import (
     HOUR,
     LATE_AFTER,
     SOURCE,
+    commit_nothing,
     land_values,
     message,
     placed,
@@ -111,15 +112,15 @@ def test_a_range_lands_once(lake: Lake) -> None:
 def test_a_commit_from_a_stale_snapshot_conflicts(lake: Lake) -> None:
     stale = lake.open("raw_telemetry")
     rows = stale.contract.polars_schema.to_frame()
-    lake.open("raw_telemetry").append(rows, {"somebody": 1}, exact=True)
+    commit_nothing(lake, "raw_telemetry", {"somebody": 1})
     with pytest.raises(CommitConflictError):
-        stale.append(rows, {"else": 1}, exact=True)
+        stale.append(rows, {"else": 1}, {})
 
 
 def test_a_landing_that_meets_another_is_tried_again(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    append, met = TableSnapshot.append_hours, []
+    append, met = TableSnapshot.append, []
 
     def meeting(self: TableSnapshot, *args: Any) -> int:
         if not met:
@@ -127,7 +128,7 @@ def test_a_landing_that_meets_another_is_tried_again(
             land_values(lake, [message("v2")], partition=1)
         return append(self, *args)
 
-    monkeypatch.setattr(TableSnapshot, "append_hours", meeting)
+    monkeypatch.setattr(TableSnapshot, "append", meeting)
     landed = land_values(lake, [message("v1")])
     raw = lake.open("raw_telemetry").read()
     assert sorted(raw["kafka_partition"].to_list()) == [0, 1]
@@ -140,7 +141,7 @@ def test_a_landing_that_meets_another_is_tried_again(
 def test_a_landing_loses_the_race_for_its_own_range(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    append, met = TableSnapshot.append_hours, []
+    append, met = TableSnapshot.append, []
 
     def meeting(self: TableSnapshot, *args: Any) -> int:
         if not met:
@@ -148,7 +149,7 @@ def test_a_landing_loses_the_race_for_its_own_range(
             land_values(lake, [message("v1")])
         return append(self, *args)
 
-    monkeypatch.setattr(TableSnapshot, "append_hours", meeting)
+    monkeypatch.setattr(TableSnapshot, "append", meeting)
     with pytest.raises(AlreadyLandedError):
         land_values(lake, [message("v1")])
     assert lake.open("raw_telemetry").read().height == 1
@@ -195,9 +196,8 @@ def test_a_record_that_was_left_out_is_found_behind_any_number_of_other_commits(
         patched.setattr(landing, "_record", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             land_values(lake, [message(speed=1)] * 3)
-    nothing = lake.open("raw_telemetry").contract.polars_schema.to_frame()
     for _ in range(25):
-        lake.open("raw_telemetry").append(nothing, {}, exact=False)
+        commit_nothing(lake, "raw_telemetry")
     land_values(lake, [message(speed=1)], start=3)
     assert lake.open("landings").read()["offset_start"].sort().to_list() == [0, 3]
 
@@ -205,7 +205,7 @@ def test_a_record_that_was_left_out_is_found_behind_any_number_of_other_commits(
 def test_a_landing_that_meets_one_which_then_crashes_records_both(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    append, met = TableSnapshot.append_hours, []
+    append, met = TableSnapshot.append, []
 
     def meeting(self: TableSnapshot, *args: Any) -> int:
         if not met:
@@ -216,7 +216,7 @@ def test_a_landing_that_meets_one_which_then_crashes_records_both(
                     land_values(lake, [message("v2")], partition=1)
         return append(self, *args)
 
-    monkeypatch.setattr(TableSnapshot, "append_hours", meeting)
+    monkeypatch.setattr(TableSnapshot, "append", meeting)
     land_values(lake, [message("v1")])
     assert sorted(lake.open("landings").read()["kafka_partition"]) == [0, 1]
     assert offset_differences(lake) == []
@@ -237,13 +237,13 @@ def test_where_all_is_recorded_the_history_is_not_read(
 def test_a_lake_that_landed_before_landings_were_named_is_healed_too(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    append = TableSnapshot.append_hours
+    append = TableSnapshot.append
 
     def unnamed(self: TableSnapshot, rows: Any, progress: dict[str, int], note: Any) -> int:
         return append(self, rows, {k: v for k, v in progress.items() if k != "landing"}, note)
 
     with monkeypatch.context() as patched:
-        patched.setattr(TableSnapshot, "append_hours", unnamed)
+        patched.setattr(TableSnapshot, "append", unnamed)
         patched.setattr(landing, "_record", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             land_values(lake, [message(speed=1)] * 3)

@@ -21,6 +21,7 @@ from telemetry_data import (
     LATE_AFTER,
     NOW,
     SOURCE,
+    commit_nothing,
     land_values,
     message,
     placed,
@@ -261,9 +262,7 @@ def test_a_dry_run_says_what_a_round_would_do_and_does_nothing(lake: Lake) -> No
 
 def test_an_hour_whose_tables_are_out_of_line_is_left_alone(lake: Lake) -> None:
     trickle(lake, 0, 2)
-    lake.open("telemetry").append(
-        lake.open("telemetry").contract.polars_schema.to_frame(), {app_id(HOUR): 99}, exact=False
-    )
+    commit_nothing(lake, "telemetry", {app_id(HOUR): 99})
     there = {name: files(lake, name) for name in TABLES}
     done = tidy(lake)
     assert (hours_of(done), done.vacuumed) == ([], {})
@@ -454,16 +453,12 @@ def test_the_log_stays_short_and_forgets_no_mark(lake: Lake) -> None:
     stood = marks(lake)
     log = Path(lake.url, "telemetry", "_delta_log")
     for number in range(60):
-        lake.open("telemetry").append(
-            lake.open("telemetry").contract.polars_schema.to_frame(), {"beat": number}, exact=False
-        )
+        commit_nothing(lake, "telemetry", {"beat": number})
     for entry in log.glob("*.json"):
         os.utime(entry, (time.time() - 86_400,) * 2)
     before = contents(lake)
     tidy_logs(lake, DAY)
-    lake.open("telemetry").append(
-        lake.open("telemetry").contract.polars_schema.to_frame(), {"beat": 60}, exact=False
-    )
+    commit_nothing(lake, "telemetry", {"beat": 60})
     assert len(list(log.glob("*.json"))) < 20
     assert marks(lake) == stood
     assert lake.open("telemetry").committed("beat") == 60
