@@ -19,6 +19,7 @@ def piece_rows(
     time_us: Ints,
     max_gap_us: int | Ints | None,
     measure: NDArray[np.float64] | None = None,
+    min_duration_us: int | Ints = 0,
 ) -> pl.DataFrame:
     """Rows of PIECE_SCHEMA.
 
@@ -29,6 +30,8 @@ def piece_rows(
         time_us: event time of each sample in µs.
         max_gap_us: as given to `pieces`.
         measure: of each sample, how far the condition went; its greatest value becomes `peak`.
+        min_duration_us: an episode that begins with the piece counts if it lasts so long; for all
+            samples or for each.
     """
     if measure is None:
         peak = peak_at = None
@@ -36,7 +39,10 @@ def piece_rows(
         highest, at = peaks(measure, found)
         peak = pl.Series(highest, dtype=pl.Float64).fill_nan(None)
         peak_at = pl.Series(time_us[at])
-    gap = max_gap_us[found.start] if isinstance(max_gap_us, np.ndarray) else max_gap_us
+    gap, least = (
+        pl.Series(limit[found.start]) if isinstance(limit, np.ndarray) else pl.lit(limit)
+        for limit in (max_gap_us, min_duration_us)
+    )
     rows = pl.DataFrame(
         {
             "vehicle_id": pl.Series(vehicle_ids, dtype=pl.String).gather(found.vehicle),
@@ -49,5 +55,5 @@ def piece_rows(
         }
     )
     return rows.with_columns(
-        condition=pl.lit(condition), max_gap=pl.lit(gap), peak=peak, peak_at=peak_at
+        condition=pl.lit(condition), max_gap=gap, min_duration=least, peak=peak, peak_at=peak_at
     ).select(pl.col(name).cast(kind) for name, kind in PIECE_SCHEMA.items())

@@ -21,12 +21,14 @@ PIECE_SCHEMA: Final = pl.Schema(
         "at_left": pl.Boolean(),
         "ended_by": pl.String(),  # clear, gap, set, edge
         "max_gap": pl.Duration("us"),
+        "min_duration": pl.Duration("us"),
         "samples": pl.Int64(),
         "peak": pl.Float64(),
         "peak_at": TIME,
     }
 )
-"""`max_gap` null: the condition survives silence."""
+"""Both limits are those in force at the piece's first sample. `max_gap` null: the condition
+survives silence."""
 EPISODE_SCHEMA: Final = pl.Schema(
     {
         "vehicle_id": pl.String(),
@@ -35,6 +37,7 @@ EPISODE_SCHEMA: Final = pl.Schema(
         "ended_at": TIME,
         "is_open": pl.Boolean(),
         "max_gap": pl.Duration("us"),
+        "min_duration": pl.Duration("us"),
         "samples": pl.Int64(),
         "peak": pl.Float64(),
         "peak_at": TIME,
@@ -73,6 +76,7 @@ def stitch(pieces: pl.DataFrame) -> pl.DataFrame:
             pl.col("ended_at").last(),
             pl.col("is_open").last(),
             max_gap=pl.col("max_gap").last(),
+            min_duration=pl.col("min_duration").first(),
             samples=pl.col("samples").sum(),
             peak=pl.col("peak").max(),
             peak_at=pl.col("peak_at").sort_by("peak", "peak_at", descending=[True, False],
@@ -111,6 +115,7 @@ def advance(open_episodes: pl.DataFrame, pieces: pl.DataFrame) -> tuple[pl.DataF
         pl.lit(False).alias("at_left"),
         pl.lit("edge").alias("ended_by"),
         "max_gap",
+        "min_duration",
         "samples",
         "peak",
         "peak_at",

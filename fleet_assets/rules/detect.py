@@ -48,7 +48,8 @@ def pieces_of(samples: Samples, limits: Limits, detectors: Sequence[Detector]) -
     for detector in detectors:
         for found in detector(samples, limits):
             levels = found.levels
-            applies = limits.applies(found.rule_id.partition("/")[0])
+            rule_id = found.rule_id.partition("/")[0]
+            applies = limits.applies(rule_id)
             if applies is not None:
                 levels = np.where(applies, levels, np.int8(UNKNOWN))
             if samples.is_context.any():
@@ -66,6 +67,14 @@ def pieces_of(samples: Samples, limits: Limits, detectors: Sequence[Detector]) -
                         samples.time_us,
                         found.max_gap_us,
                         found.measure,
+                        _duration_us(limits, rule_id),
                     )
                 )
     return pl.concat(parts)
+
+
+def _duration_us(limits: Limits, rule_id: str) -> int | Ints:
+    duration_s = limits.of(rule_id, "duration")
+    if isinstance(duration_s, float):
+        return round(duration_s * 1e6)
+    return np.rint(duration_s * 1e6).astype(np.int64)
