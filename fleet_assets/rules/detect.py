@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from fleet_assets.episodes.frames import piece_rows
-from fleet_assets.episodes.levels import UNKNOWN, Levels
+from fleet_assets.episodes.levels import UNKNOWN, Levels, Limit
 from fleet_assets.episodes.pieces import Ints, pieces
 from fleet_assets.episodes.stitch import PIECE_SCHEMA
 from fleet_assets.rules.limits import Limits
@@ -29,13 +29,11 @@ class Found:
         levels: of each sample.
         measure: how far it went, in the unit of the limit; the greatest becomes the peak. A rule
             that looks for small values gives them negated.
-        max_gap_us: silence that an episode survives; None: any.
     """
 
     rule_id: str
     levels: Levels
     measure: NDArray[np.float64] | None
-    max_gap_us: int | Ints | None
 
 
 Detector = Callable[[Samples, Limits], Sequence[Found]]
@@ -54,9 +52,10 @@ def pieces_of(samples: Samples, limits: Limits, detectors: Sequence[Detector]) -
                 levels = np.where(applies, levels, np.int8(UNKNOWN))
             if samples.is_context.any():
                 levels = np.where(samples.is_context, np.int8(UNKNOWN), levels)
+            gap = _microseconds(limits.of(rule_id, "max_gap"))
             made = pieces(
-                samples.vehicle, samples.time_us, levels, found.max_gap_us,
-                marks=found.max_gap_us is None,
+                samples.vehicle, samples.time_us, levels, gap,
+                marks=gap is None,
             )  # fmt: skip
             if len(made):
                 parts.append(
@@ -65,16 +64,16 @@ def pieces_of(samples: Samples, limits: Limits, detectors: Sequence[Detector]) -
                         made,
                         samples.vehicle_ids,
                         samples.time_us,
-                        found.max_gap_us,
+                        gap,
                         found.measure,
-                        _duration_us(limits, rule_id),
+                        _microseconds(limits.of(rule_id, "duration")) or 0,
                     )
                 )
     return pl.concat(parts)
 
 
-def _duration_us(limits: Limits, rule_id: str) -> int | Ints:
-    duration_s = limits.of(rule_id, "duration")
-    if isinstance(duration_s, float):
-        return round(duration_s * 1e6)
-    return np.rint(duration_s * 1e6).astype(np.int64)
+def _microseconds(seconds: Limit) -> int | Ints | None:
+    """Of a number of seconds; None: without end."""
+    if isinstance(seconds, float):
+        return None if np.isinf(seconds) else round(seconds * 1e6)
+    return np.rint(np.nan_to_num(seconds, nan=0.0, posinf=1e9) * 1e6).astype(np.int64)
