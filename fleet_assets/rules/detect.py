@@ -29,11 +29,13 @@ class Found:
         levels: of each sample.
         measure: how far it went, in the unit of the limit; the greatest becomes the peak. A rule
             that looks for small values gives them negated.
+        duration: name of the parameter with the least duration.
     """
 
     rule_id: str
     levels: Levels
     measure: NDArray[np.float64] | None
+    duration: str = "duration"
 
 
 Detector = Callable[[Samples, Limits], Sequence[Found]]
@@ -66,7 +68,7 @@ def pieces_of(samples: Samples, limits: Limits, detectors: Sequence[Detector]) -
                         samples.time_us,
                         gap,
                         found.measure,
-                        _microseconds(limits.of(rule_id, "duration")) or 0,
+                        _microseconds(limits.of(rule_id, found.duration)) or 0,
                     )
                 )
     return pl.concat(parts)

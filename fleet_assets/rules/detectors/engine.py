@@ -1,0 +1,54 @@
+"""Engine speed (R01–R04) and coolant (R22–R25)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fleet_assets.episodes.levels import CLEAR, SET, UNKNOWN, above, below, both
+from fleet_assets.rules.detect import Found
+from fleet_assets.rules.limits import Limits
+from fleet_assets.rules.samples import Samples
+from fleet_assets.rules.windows import rolling, stretches
+
+
+def engine_speed(samples: Samples, limits: Limits) -> Sequence[Found]:
+    """Too high; too high while cold; too high while standing."""
+    rpm = samples.of("engine_rpm")
+    found = [
+        Found(rule, above(rpm, limits.of(rule, "set"), limits.of(rule, "clear")), rpm)
+        for rule in ("R01", "R02")
+    ]
+    for rule, other, parameter in (
+        ("R03", "coolant_temp", "coolant_below"),
+        ("R04", "speed", "speed_below"),
+    ):
+        fast = above(rpm, limits.of(rule, "set"), limits.of(rule, "clear"))
+        if np.any(fast == SET):
+            bound = limits.of(rule, parameter)
+            fast = both(fast, below(samples.of(other), bound, np.nextafter(bound, -np.inf)))
+            found.append(Found(rule, fast, rpm))
+    return found
+
+
+def engine_heat(samples: Samples, limits: Limits) -> Sequence[Found]:
+    """Too hot; hot for long; rising quickly while hot."""
+    coolant = samples.of("coolant_temp")
+    found = [
+        Found(
+            rule,
+            above(coolant, limits.of(rule, "set"), limits.of(rule, "clear"), inclusive=True),
+            coolant,
+        )
+        for rule in ("R22", "R23", "R24")
+    ]
+    hot = coolant >= limits.of("R25", "min_value")
+    if not hot.any():
+        return found
+    window_s = float(np.max(limits.of("R25", "window_s")))
+    lowest = rolling(samples, coolant, window_s, "min", stretches(samples, coolant, limits, "R25"))
+    rise = coolant - lowest
+    levels = np.where(hot & (rise >= limits.of("R25", "rise")), SET, CLEAR).astype(np.int8)
+    levels[np.isnan(coolant)] = UNKNOWN
+    return [*found, Found("R25", levels, rise)]

@@ -1,0 +1,135 @@
+"""Positions that cannot be, or do not agree with the wheels (R29–R33)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from fleet_assets.episodes.levels import CLEAR, SET, UNKNOWN, Levels, above, both, either
+from fleet_assets.rules.detect import Found
+from fleet_assets.rules.detectors.harsh import MPH, G
+from fleet_assets.rules.limits import Limits
+from fleet_assets.rules.samples import Flags, Samples, Values
+from fleet_assets.rules.windows import LONGEST_STEP_S, Ints, earlier, rolling, stretches
+
+EARTH_M: Final = 6_371_008.8
+"""Mean radius of the earth, metres (IUGG)."""
+BASE_S: Final = 2.0
+"""Speed by positions is taken over at least so long: fixes come once a second at best."""
+
+
+def gps(samples: Samples, limits: Limits) -> Sequence[Found]:
+    """All rules on positions; nothing for a fleet without them."""
+    lat, lon, speed = samples.of("gps_lat"), samples.of("gps_lon"), samples.of("speed")
+    set_at, clear = limits.of("R29", "set"), limits.of("R29", "clear")
+    if "gps_lat" not in samples.signals:
+        return [Found("R29", above(speed, set_at, clear), speed)]
+    named = ~(np.isnan(lat) | np.isnan(lon))
+    nowhere = named & (lat == 0) & (lon == 0)
+    fixes = np.flatnonzero(named & ~nowhere)
+    by_positions = _speed_mph(samples, lat, lon, fixes, earlier(samples, fixes, BASE_S))
+    fastest = np.fmax(by_positions, speed)
+    found = [
+        Found(
+            "R29", either(above(by_positions, set_at, clear), above(speed, set_at, clear)), fastest
+        )
+    ]
+    found.append(_jump(samples, limits, lat, lon, fixes))
+    difference = np.abs(by_positions - speed)
+    found.append(Found("R31", _disagreement(limits, by_positions, speed, difference), difference))
+    found.append(Found("R32", _spoof(samples, limits, by_positions, speed), by_positions))
+    moving = _at_least(speed, limits.of("R33", "min_speed"))
+    found.append(
+        Found("R33/zero", both(_flags(nowhere, named), moving), speed, duration="zero_duration")
+    )
+    same = np.zeros(len(samples), np.bool_)
+    same[fixes[1:]] = (
+        (lat[fixes[1:]] == lat[fixes[:-1]])
+        & (lon[fixes[1:]] == lon[fixes[:-1]])
+        & (samples.vehicle[fixes[1:]] == samples.vehicle[fixes[:-1]])
+    )
+    found.append(Found("R33/same", both(_flags(same, named), moving), speed))
+    return found
+
+
+def distance_m(lat: Values, lon: Values, to_lat: Values, to_lon: Values) -> Values:
+    """Great-circle distance in metres between positions in degrees (haversine)."""
+    half = np.radians(to_lat - lat) / 2, np.radians(to_lon - lon) / 2
+    chord = (
+        np.sin(half[0]) ** 2
+        + np.cos(np.radians(lat)) * np.cos(np.radians(to_lat)) * np.sin(half[1]) ** 2
+    )
+    return np.asarray(2 * EARTH_M * np.arcsin(np.sqrt(np.minimum(chord, 1.0))))
+
+
+def _speed_mph(samples: Samples, lat: Values, lon: Values, fixes: Ints, before: Ints) -> Values:
+    """Speed between fixes; NaN where there is none before, or a silence lies between."""
+    out = np.full(len(samples), np.nan)
+    if not len(fixes):
+        return out
+    earlier_fix = fixes[before]
+    passed = (samples.time_us[fixes] - samples.time_us[earlier_fix]) / 1e6
+    usable = (before >= 0) & (passed <= LONGEST_STEP_S) & (passed > 0)
+    metres = distance_m(lat[earlier_fix], lon[earlier_fix], lat[fixes], lon[fixes])
+    out[fixes] = np.where(usable, metres / np.maximum(passed, 1e-6) / MPH, np.nan)
+    return out
+
+
+def _jump(samples: Samples, limits: Limits, lat: Values, lon: Values, fixes: Ints) -> Found:
+    far = np.full(len(samples), np.nan)
+    levels = np.full(len(samples), UNKNOWN, np.int8)
+    levels[fixes] = CLEAR
+    before = np.arange(len(fixes)) - 1
+    mine = np.ones(len(fixes), np.bool_)
+    mine[1:] = samples.vehicle[fixes[1:]] == samples.vehicle[fixes[:-1]]
+    speed = _speed_mph(samples, lat, lon, fixes, np.where(mine, before, -1))
+    if len(fixes):
+        previous = fixes[np.maximum(before, 0)]
+        far[fixes] = np.where(
+            mine, distance_m(lat[previous], lon[previous], lat[fixes], lon[fixes]), np.nan
+        )
+    jumps = (far >= limits.of("R30", "distance_m")) & (speed > limits.of("R30", "speed_mph"))
+    levels[jumps] = SET
+    return Found("R30", levels, far)
+
+
+def _disagreement(
+    limits: Limits, by_positions: Values, speed: Values, difference: Values
+) -> Levels:
+    larger = np.fmax(by_positions, speed)
+    apart = (difference > limits.of("R31", "difference")) & (
+        difference > larger * limits.of("R31", "share")
+    )
+    return _flags(apart, ~np.isnan(difference))
+
+
+def _spoof(samples: Samples, limits: Limits, by_positions: Values, speed: Values) -> Levels:
+    moves = _at_least(by_positions, limits.of("R32", "gps_speed"))
+    if not np.any(moves == SET) or "accel_x" not in samples.signals:
+        return np.where(moves == SET, np.int8(UNKNOWN), moves)
+    stands = _flags(speed < limits.of("R32", "still_speed"), ~np.isnan(speed))
+    still = np.ones(len(samples), np.bool_)
+    known = np.ones(len(samples), np.bool_)
+    for axis in ("accel_x", "accel_y"):
+        values = samples.of(axis)
+        if axis not in samples.signals:
+            continue
+        stretch = stretches(samples, values, limits, "R32")
+        span = rolling(samples, values, BASE_S, "max", stretch) - rolling(
+            samples, values, BASE_S, "min", stretch
+        )
+        still &= span / G < 2 * np.asarray(limits.of("R32", "still_accel_g"))
+        known &= ~np.isnan(span)
+    return both(both(moves, stands), _flags(still, known))
+
+
+def _at_least(values: Values, limit: float | Values) -> Levels:
+    return _flags(values >= limit, ~np.isnan(values))
+
+
+def _flags(holds: Flags, known: Flags) -> Levels:
+    levels = np.where(holds, SET, CLEAR).astype(np.int8)
+    levels[~known] = UNKNOWN
+    return levels

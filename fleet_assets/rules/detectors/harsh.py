@@ -1,0 +1,154 @@
+"""Harsh braking, acceleration and cornering (R05–R07, R09, R10, R12, R13), by sampling rate.
+
+At 5 Hz and more the accelerometer counts by its mean over 0.8 s, so that a pothole does not. Slower
+ones count by two samples in a row, or by one that the slope of speed confirms. Without an
+accelerometer the slope of speed counts, over at least 2 s, because wheel speed comes in steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from fleet_assets.episodes.levels import SET, UNKNOWN, Levels, Limit, above
+from fleet_assets.rules.bias import without_bias
+from fleet_assets.rules.detect import Found
+from fleet_assets.rules.limits import Limits
+from fleet_assets.rules.samples import Flags, Samples, Values
+from fleet_assets.rules.windows import earlier
+
+G: Final = 9.80665
+"""Standard gravity, m/s²."""
+MPH: Final = 0.44704
+"""Metres per second in a mile per hour."""
+_LONGITUDINAL: Final = {"R05": -1.0, "R06": -1.0, "R07": -1.0, "R09": 1.0, "R10": 1.0}
+_LATERAL: Final = ("R12", "R13")
+
+
+def harsh(samples: Samples, limits: Limits) -> Sequence[Found]:
+    """All rules on acceleration."""
+    interval_s = usual_interval_s(samples)[samples.vehicle] if len(samples) else np.empty(0)
+    found: list[Found] = []
+    slope = speed_slope_g(samples, limits, interval_s)
+    if "accel_x" in samples.signals:
+        forward = without_bias(samples, "accel_x") / G
+        quick = interval_s * limits.of("R05", "min_rate_hz") <= 1
+        smooth = _mean(samples, forward, limits, quick)
+    else:
+        forward = smooth = np.full(len(samples), np.nan)
+        quick = np.zeros(len(samples), np.bool_)
+    for rule, sign in _LONGITUDINAL.items():
+        measure, levels = _judged(
+            rule, limits, quick, sign * smooth, sign * forward, sign * slope, samples
+        )
+        if rule == "R07":
+            agrees = -slope >= limits.of(rule, "set") * np.asarray(limits.of(rule, "agree_share"))
+            measure = np.where(np.isnan(forward), np.nan, measure)
+            levels = np.where(np.isnan(forward), np.int8(UNKNOWN), levels)
+            levels = np.where((levels == SET) & ~agrees, np.int8(0), levels)
+        found.append(Found(rule, levels, measure))
+    if "accel_y" in samples.signals:
+        sideways = np.abs(without_bias(samples, "accel_y")) / G
+        mean = _mean(samples, sideways, limits, quick)
+        nothing = np.full(len(samples), np.nan)
+        for rule in _LATERAL:
+            measure, levels = _judged(rule, limits, quick, mean, sideways, nothing, samples)
+            found.append(Found(rule, levels, measure))
+    return found
+
+
+def usual_interval_s(samples: Samples) -> Values:
+    """Median time between samples by vehicle code; 1 s for a vehicle with a single sample."""
+    steps = np.diff(samples.time_us) / 1e6
+    same = samples.vehicle[1:] == samples.vehicle[:-1]
+    by_vehicle = (
+        pl.DataFrame({"vehicle": samples.vehicle[1:][same], "step": steps[same]})
+        .group_by("vehicle")
+        .agg(pl.col("step").median())
+    )
+    usual = np.ones(samples.vehicle_ids.len())
+    usual[by_vehicle["vehicle"].to_numpy()] = by_vehicle["step"].to_numpy()
+    return usual
+
+
+def speed_slope_g(samples: Samples, limits: Limits, interval_s: Values) -> Values:
+    """Change of wheel speed over the base, in g; NaN where steps between samples are too long."""
+    speed = samples.of("speed")
+    out = np.full(len(samples), np.nan)
+    base_s = float(np.max(limits.of("R05", "slope_base_s"), initial=0))
+    longest = limits.of("R05", "max_step_s")
+    known = np.flatnonzero(~np.isnan(speed) & (interval_s <= longest))
+    if not len(known):
+        return out
+    before = earlier(samples, known, base_s)
+    when = samples.time_us[known]
+    passed = (when - when[before]) / 1e6
+    # over a silence there is no slope: the base is at most one step longer than asked for
+    usable = (before >= 0) & (passed <= base_s + _of(longest, known))
+    change = (speed[known] - speed[known[before]]) * MPH / np.maximum(passed, 1e-6) / G
+    out[known] = np.where(usable, change, np.nan)
+    return out
+
+
+def _mean(samples: Samples, values: Values, limits: Limits, quick: Flags) -> Values:
+    """Mean over the trailing window where samples are quick enough; NaN elsewhere.
+
+    By differences of running sums, on values in whole millionths of g, so that it is exact and the
+    same wherever a history is cut.
+    """
+    out = np.full(len(values), np.nan)
+    known = np.flatnonzero(~np.isnan(values) & quick)
+    if not len(known):
+        return out
+    window_s = float(np.max(limits.of("R05", "mean_window_s"), initial=0))
+    before = earlier(samples, known, window_s)
+    when, whose = samples.time_us[known], samples.vehicle[known]
+    first = np.ones(len(known), np.bool_)
+    first[1:] = whose[1:] != whose[:-1]
+    start_of_vehicle = np.maximum.accumulate(np.where(first, np.arange(len(known)), 0))
+    begin = np.where(before >= 0, before + 1, start_of_vehicle)
+    sums = np.concatenate([[0], np.cumsum(np.rint(values[known] * 1e6).astype(np.int64))])
+    count = np.arange(1, len(known) + 1) - begin
+    # a window that silence has emptied, or that has only begun, says nothing
+    covered = (when - when[begin]) / 1e6 >= window_s * 0.75
+    mean = (sums[1:] - sums[begin]) / count / 1e6
+    out[known] = np.where(covered & (count >= 3), mean, np.nan)
+    return out
+
+
+def _judged(
+    rule: str,
+    limits: Limits,
+    quick: Flags,
+    smooth: Values,
+    direct: Values,
+    slope: Values,
+    samples: Samples,
+) -> tuple[Values, Levels]:
+    """What a rule goes by and says, whichever way the sampling allows."""
+    set_at, clear = limits.of(rule, "set"), limits.of(rule, "clear")
+    measure = np.where(quick, smooth, np.where(np.isnan(direct), slope, direct))
+    levels = above(measure, set_at, clear, inclusive=True)
+    alone = np.flatnonzero((levels == SET) & ~quick & ~np.isnan(direct))
+    if len(alone):
+        share = limits.of("R05", "confirm_share")
+        limit = _of(set_at, alone)
+        previous = np.maximum(alone - 1, 0)
+        steps_s = (samples.time_us[alone] - samples.time_us[previous]) / 1e6
+        in_a_row = (
+            (samples.vehicle[previous] == samples.vehicle[alone])
+            & (alone > 0)
+            & (direct[previous] >= limit)
+            & (steps_s <= _of(limits.of("R05", "max_step_s"), alone))
+        )
+        confirmed = slope[alone] >= limit * _of(share, alone)
+        levels[alone[~(in_a_row | confirmed)]] = 0
+    return measure, levels
+
+
+def _of(limit: Limit, rows: NDArray[np.int64]) -> Limit:
+    return limit[rows] if isinstance(limit, np.ndarray) else limit

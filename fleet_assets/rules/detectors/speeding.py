@@ -1,0 +1,19 @@
+"""Over the fleet's speed limit (R18–R21)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fleet_assets.episodes.levels import above
+from fleet_assets.rules.detect import Found
+from fleet_assets.rules.limits import Limits
+from fleet_assets.rules.samples import Samples
+
+
+def speeding(samples: Samples, limits: Limits) -> Sequence[Found]:
+    """By wheel speed, in tiers."""
+    speed = samples.of("speed")
+    return [
+        Found(rule, above(speed, limits.of(rule, "set"), limits.of(rule, "clear")), speed)
+        for rule in ("R18", "R19", "R20", "R21")
+    ]

@@ -1,0 +1,106 @@
+"""Looking back over a window of time, within a vehicle and not across silence."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from fleet_assets.rules.limits import Limits
+from fleet_assets.rules.samples import Samples, Values
+
+LONGEST_STEP_S: Final = 60.0
+"""Where a rule survives any silence, differences and medians still end at one of this length."""
+Ints = NDArray[np.int64]
+
+
+def stretches(samples: Samples, values: Values, limits: Limits, rule_id: str) -> Ints:
+    """Number of the stretch that each sample belongs to; a new one after a silence of the signal.
+
+    Args:
+        samples: the samples.
+        values: the signal; NaN where it is unknown.
+        limits: gives the longest silence (`max_gap`) of the rule.
+        rule_id: the rule.
+    """
+    known = np.flatnonzero(~np.isnan(values))
+    begins = np.zeros(len(values), np.bool_)
+    if len(known):
+        most = np.minimum(limits.of(rule_id, "max_gap"), LONGEST_STEP_S)
+        if isinstance(most, np.ndarray) and most.ndim:
+            most = most[known[1:]]
+        new = np.ones(len(known), np.bool_)
+        new[1:] = (np.diff(samples.time_us[known]) > most * 1e6) | (
+            samples.vehicle[known[1:]] != samples.vehicle[known[:-1]]
+        )
+        begins[known[new]] = True
+    begins |= samples.is_first
+    return np.cumsum(begins)
+
+
+def rolling(
+    samples: Samples,
+    values: Values,
+    window_s: float,
+    what: Literal["min", "max", "median", "mean"],
+    stretch: Ints,
+) -> Values:
+    """A statistic of the known values of the trailing window (t − window, t] of each sample.
+
+    NaN where the sample's own value is unknown.
+    """
+    known = np.flatnonzero(~np.isnan(values))
+    out = np.full(len(values), np.nan)
+    if not len(known):
+        return out
+    frame = pl.DataFrame(
+        {"v": values[known], "t": samples.time_us[known], "s": stretch[known]}
+    ).with_columns(pl.col("t").cast(pl.Datetime("us")))
+    window = f"{round(window_s * 1e6)}us"
+    by = {
+        "min": pl.col("v").rolling_min_by("t", window),
+        "max": pl.col("v").rolling_max_by("t", window),
+        "median": pl.col("v").rolling_median_by("t", window),
+        "mean": pl.col("v").rolling_mean_by("t", window),
+    }[what]
+    out[known] = frame.select(by.over("s")).to_series().to_numpy()
+    return out
+
+
+def age_s(samples: Samples, values: Values, stretch: Ints) -> Values:
+    """Seconds since the first known value of each sample's stretch; NaN where it is unknown."""
+    known = np.flatnonzero(~np.isnan(values))
+    out = np.full(len(values), np.nan)
+    if not len(known):
+        return out
+    mine = stretch[known]
+    first = np.ones(len(known), np.bool_)
+    first[1:] = mine[1:] != mine[:-1]
+    start = np.maximum.accumulate(np.where(first, np.arange(len(known)), 0))
+    when = samples.time_us[known]
+    out[known] = (when - when[start]) / 1e6
+    return out
+
+
+def earlier(samples: Samples, known: Ints, base_s: float) -> Ints:
+    """For each known sample the newest known one that lies at least so long before it.
+
+    Args:
+        samples: the samples.
+        known: indices of the samples that count.
+        base_s: seconds.
+
+    Returns:
+        Positions within `known`; −1: the vehicle has none.
+    """
+    when, whose = samples.time_us[known], samples.vehicle[known].astype(np.int64)
+    if not len(known):
+        return np.empty(0, np.int64)
+    origin = int(when.min()) - round(base_s * 1e6) - 1
+    span = int(when.max()) - origin + 1
+    keys = whose * span + (when - origin)
+    found = np.searchsorted(keys, keys - round(base_s * 1e6), side="right") - 1
+    same = (found >= 0) & (whose[np.maximum(found, 0)] == whose)
+    return np.where(same, found, -1)
