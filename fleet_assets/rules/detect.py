@@ -55,6 +55,8 @@ def pieces_of(samples: Samples, limits: Limits, detectors: Sequence[Detector]) -
             if samples.is_context.any():
                 levels = np.where(samples.is_context, np.int8(UNKNOWN), levels)
             gap = _microseconds(limits.of(rule_id, "max_gap"))
+            least = _microseconds(limits.of(rule_id, found.duration))
+            assert least is not None  # a duration ends
             made = pieces(
                 samples.vehicle, samples.time_us, levels, gap,
                 marks=gap is None,
@@ -68,7 +70,7 @@ def pieces_of(samples: Samples, limits: Limits, detectors: Sequence[Detector]) -
                         samples.time_us,
                         gap,
                         found.measure,
-                        _microseconds(limits.of(rule_id, found.duration)) or 0,
+                        least,
                     )
                 )
     return pl.concat(parts)

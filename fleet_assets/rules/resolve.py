@@ -43,6 +43,8 @@ OVERRIDE_SCHEMA: Final = pl.Schema(
 """Numbers in place of the catalogue's, from an event time on. `scope`: fleet, model or vehicle."""
 SCOPES: Final = {"fleet": "fleet_id", "model": "model", "vehicle": "vehicle_id"}
 """By scope the attribute that `scope_value` is compared with; the later scope is more specific."""
+_EVER: Final = -(2**62)
+"""What is known first of a vehicle counts for all the time before, too."""
 USUAL_GAP_S: Final = (3.0, 5.0, 60.0)
 """Largest gap: so many usual intervals, at least, at most (RULES, Gaps)."""
 
@@ -96,7 +98,9 @@ def _regimes(samples: Samples, known: InForce) -> tuple[pl.DataFrame, NDArray[np
     first, last = (
         (int(samples.time_us.min()), int(samples.time_us.max())) if len(samples) else (0, 0)
     )
-    history = known.vehicles.with_columns(start=pl.col("valid_from").dt.epoch("us"))
+    start = pl.col("valid_from").dt.epoch("us")
+    is_first = pl.col("valid_from") == pl.col("valid_from").min().over("vehicle_id")
+    history = known.vehicles.with_columns(start=pl.when(is_first).then(_EVER).otherwise(start))
     within = pl.col("start").is_between(first, last, closed="right")
     changes = known.overrides["valid_from"].dt.epoch("us").unique()
     starts = pl.concat(
