@@ -94,6 +94,8 @@ def pieces(
         marks: tell of windows that begin with a clear sample. Needed where silence is survived,
             and for windows that are shorter than the gap.
     """
+    if not marks and not np.any((levels == SET) | (levels == HOLD)):
+        return _nothing()
     known = np.flatnonzero(levels != UNKNOWN)
     level = levels[known]
     if not len(known) or not (marks or np.any(level != CLEAR)):

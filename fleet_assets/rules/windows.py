@@ -9,8 +9,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from fleet_assets.rules.limits import Limits
-from fleet_assets.rules.samples import Samples, Values
+from fleet_assets.rules.samples import Flags, Samples, Values
 
+_STEPS_TRIED: Final = 4
 LONGEST_STEP_S: Final = 60.0
 """Where a rule survives any silence, differences and medians still end at one of this length."""
 Ints = NDArray[np.int64]
@@ -84,6 +85,15 @@ def age_s(samples: Samples, values: Values, stretch: Ints) -> Values:
     return out
 
 
+def whole_vehicles(samples: Samples, flags: Flags) -> Flags:
+    """Rows of the vehicles of which any row is flagged."""
+    starts = np.flatnonzero(samples.is_first)
+    if not len(starts):
+        return flags
+    concerned = np.logical_or.reduceat(flags, starts)
+    return np.repeat(concerned, np.diff(np.append(starts, len(samples))))
+
+
 def earlier(samples: Samples, known: Ints, base_s: float) -> Ints:
     """For each known sample the newest known one that lies at least so long before it.
 
@@ -95,12 +105,25 @@ def earlier(samples: Samples, known: Ints, base_s: float) -> Ints:
     Returns:
         Positions within `known`; −1: the vehicle has none.
     """
-    when, whose = samples.time_us[known], samples.vehicle[known].astype(np.int64)
     if not len(known):
         return np.empty(0, np.int64)
-    origin = int(when.min()) - round(base_s * 1e6) - 1
+    when, whose = samples.time_us[known], samples.vehicle[known]
+    base_us = round(base_s * 1e6)
+    found = np.full(len(known), -1)
+    left = np.arange(len(known))
+    for step in range(1, _STEPS_TRIED + 1):  # samples that come evenly are done after a few
+        left = left[left >= step]
+        before = left - step
+        mine = whose[before] == whose[left]
+        done = mine & (when[left] - when[before] >= base_us)
+        found[left[done]] = before[done]
+        left = left[mine & ~done]
+        if not len(left):
+            return found
+    origin = int(when.min()) - base_us - 1
     span = int(when.max()) - origin + 1
-    keys = whose * span + (when - origin)
-    found = np.searchsorted(keys, keys - round(base_s * 1e6), side="right") - 1
-    same = (found >= 0) & (whose[np.maximum(found, 0)] == whose)
-    return np.where(same, found, -1)
+    keys = whose.astype(np.int64) * span + (when - origin)
+    at = np.searchsorted(keys, keys[left] - base_us, side="right") - 1
+    same = (at >= 0) & (whose[np.maximum(at, 0)] == whose[left])
+    found[left] = np.where(same, at, -1)
+    return found

@@ -6,24 +6,28 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fleet_assets.episodes.levels import CLEAR, below
+from fleet_assets.episodes.levels import below
 from fleet_assets.rules.detect import Found
 from fleet_assets.rules.limits import Limits
 from fleet_assets.rules.samples import Samples
-from fleet_assets.rules.windows import age_s, rolling, stretches
+from fleet_assets.rules.windows import age_s, rolling, stretches, whole_vehicles
 
 
 def low_fuel(samples: Samples, limits: Limits) -> Sequence[Found]:
     """By the trailing median, which sloshing does not move; unknown until its window is full."""
     level = samples.of("fuel_level")
-    clear = limits.of("R26", "clear")
-    if not np.any(level <= clear):  # then no median is low either
-        fine = np.where(np.isnan(level), 3, CLEAR).astype(np.int8)
-        return [Found("R26", fine, None), Found("R27", fine, None)]
+    if "fuel_level" not in samples.signals:
+        return []
     window_s = float(np.max(limits.of("R26", "window_s")))
     stretch = stretches(samples, level, limits, "R26")
-    median = rolling(samples, level, window_s, "median", stretch)
-    median[age_s(samples, level, stretch) < window_s] = np.nan
+    young = age_s(samples, level, stretch) < window_s
+    # a vehicle whose values are all high has no low median
+    low = whole_vehicles(samples, level <= limits.of("R26", "clear"))
+    median = level
+    if low.any():
+        concerned = np.where(low, level, np.nan)
+        median = np.where(low, rolling(samples, concerned, window_s, "median", stretch), level)
+    median = np.where(young, np.nan, median)
     return [
         Found(
             rule,

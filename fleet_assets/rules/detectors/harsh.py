@@ -8,10 +8,10 @@ accelerometer the slope of speed counts, over at least 2 s, because wheel speed 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from fleet_assets.episodes.levels import SET, UNKNOWN, Levels, Limit, above
@@ -41,10 +41,11 @@ def harsh(samples: Samples, limits: Limits) -> Sequence[Found]:
     else:
         forward = smooth = np.full(len(samples), np.nan)
         quick = np.zeros(len(samples), np.bool_)
+    both_ways = _measure(quick, smooth, forward, slope)
+    signed = {sign: (sign * both_ways, sign * forward, sign * slope) for sign in (-1.0, 1.0)}
     for rule, sign in _LONGITUDINAL.items():
-        measure, levels = _judged(
-            rule, limits, quick, sign * smooth, sign * forward, sign * slope, samples
-        )
+        measure, direct, change = signed[sign]
+        levels = _judged(rule, limits, quick, measure, direct, change, samples)
         if rule == "R07":
             agrees = -slope >= limits.of(rule, "set") * np.asarray(limits.of(rule, "agree_share"))
             measure = np.where(np.isnan(forward), np.nan, measure)
@@ -55,23 +56,21 @@ def harsh(samples: Samples, limits: Limits) -> Sequence[Found]:
         sideways = np.abs(without_bias(samples, "accel_y")) / G
         mean = _mean(samples, sideways, limits, quick)
         nothing = np.full(len(samples), np.nan)
+        measure = _measure(quick, mean, sideways, nothing)
         for rule in _LATERAL:
-            measure, levels = _judged(rule, limits, quick, mean, sideways, nothing, samples)
+            levels = _judged(rule, limits, quick, measure, sideways, nothing, samples)
             found.append(Found(rule, levels, measure))
     return found
 
 
 def usual_interval_s(samples: Samples) -> Values:
     """Median time between samples by vehicle code; 1 s for a vehicle with a single sample."""
-    steps = np.diff(samples.time_us) / 1e6
-    same = samples.vehicle[1:] == samples.vehicle[:-1]
-    by_vehicle = (
-        pl.DataFrame({"vehicle": samples.vehicle[1:][same], "step": steps[same]})
-        .group_by("vehicle")
-        .agg(pl.col("step").median())
-    )
+    starts = np.append(np.flatnonzero(samples.is_first), len(samples))
+    steps = np.diff(samples.time_us)
     usual = np.ones(samples.vehicle_ids.len())
-    usual[by_vehicle["vehicle"].to_numpy()] = by_vehicle["step"].to_numpy()
+    for code, (start, end) in enumerate(pairwise(starts.tolist())):
+        if end - start > 1:
+            usual[code] = np.median(steps[start : end - 1]) / 1e6
     return usual
 
 
@@ -124,14 +123,13 @@ def _judged(
     rule: str,
     limits: Limits,
     quick: Flags,
-    smooth: Values,
+    measure: Values,
     direct: Values,
     slope: Values,
     samples: Samples,
-) -> tuple[Values, Levels]:
-    """What a rule goes by and says, whichever way the sampling allows."""
+) -> Levels:
+    """What a rule says, whichever way the sampling allows."""
     set_at, clear = limits.of(rule, "set"), limits.of(rule, "clear")
-    measure = np.where(quick, smooth, np.where(np.isnan(direct), slope, direct))
     levels = above(measure, set_at, clear, inclusive=True)
     alone = np.flatnonzero((levels == SET) & ~quick & ~np.isnan(direct))
     if len(alone):
@@ -147,7 +145,14 @@ def _judged(
         )
         confirmed = slope[alone] >= limit * _of(share, alone)
         levels[alone[~(in_a_row | confirmed)]] = 0
-    return measure, levels
+    return levels
+
+
+def _measure(quick: Flags, smooth: Values, direct: Values, slope: Values) -> Values:
+    """What the rules go by: the mean, else the sample, else the slope of speed."""
+    measure = np.where(np.isnan(direct), slope, direct)
+    measure[quick] = smooth[quick]
+    return measure
 
 
 def _of(limit: Limit, rows: NDArray[np.int64]) -> Limit:

@@ -74,11 +74,12 @@ def stuck(samples: Samples, limits: Limits) -> Sequence[Found]:
         levels = np.where(same, np.int8(HOLD), np.int8(CLEAR))
         levels[~known] = UNKNOWN
         moved = np.full(len(samples), np.nan)
+        run: Ints = np.cumsum(~same | samples.is_first, dtype=np.int64)
         for rows in _long_runs(samples, same, known, duration_s):
             for other, parameter in correlated:
                 if parameter is None or other not in samples.signals:
                     continue
-                span = _span(samples, limits, other, rows, duration_s)
+                span = _span(samples, other, rows, run, duration_s)
                 moves = span >= _at(limits.of("R35", parameter), rows)
                 levels[rows[moves]] = SET
                 moved[rows] = np.fmax(moved[rows], span)
@@ -118,15 +119,13 @@ def _long_runs(samples: Samples, same: Flags, known: Flags, least_s: float) -> l
     return [rows[picked]] if picked.any() else []
 
 
-def _span(samples: Samples, limits: Limits, other: str, rows: Ints, window_s: float) -> Values:
-    """Range of another signal over the trailing window of these rows."""
+def _span(samples: Samples, other: str, rows: Ints, run: Ints, window_s: float) -> Values:
+    """Range of another signal over the trailing window of these rows, within their runs."""
     values = np.full(len(samples), np.nan)
-    mine = np.unique(samples.vehicle[rows])
-    concerned = np.isin(samples.vehicle, mine)
+    concerned = np.isin(run, np.unique(run[rows]))
     values[concerned] = samples.signals[other][concerned]
-    stretch = stretches(samples, values, limits, "R35")
-    highest = rolling(samples, values, window_s, "max", stretch)
-    lowest = rolling(samples, values, window_s, "min", stretch)
+    highest = rolling(samples, values, window_s, "max", run)
+    lowest = rolling(samples, values, window_s, "min", run)
     return np.take(highest - lowest, rows)
 
 
