@@ -51,10 +51,36 @@ def waiting_since(raw: TableSnapshot, shown: dict[str, int]) -> dict[str, dateti
         {"event_hour": list(shown), "shown": list(shown.values())},
         schema={"event_hour": pl.String, "shown": pl.Int64},
     )
-    waiting = raw.files.join(known, on="event_hour", how="left").filter(
-        pl.col("max.landing_version") > pl.col("shown").fill_null(-1)
+    waiting = (
+        raw.files.join(known, on="event_hour", how="left")
+        .with_columns(pl.col("shown").fill_null(-1))
+        .filter(pl.col("max.landing_version") > pl.col("shown"))
     )
-    return dict(waiting.group_by("event_hour").agg(pl.col("min.append_time").min()).iter_rows())
+    # upkeep puts messages that are shown and ones that wait into one file
+    is_mixed = pl.col("min.landing_version") <= pl.col("shown")
+    plain = waiting.filter(~is_mixed).select("event_hour", pl.col("min.append_time"))
+    found = [
+        plain,
+        *(_waiting_in(raw, files) for _, files in waiting.filter(is_mixed).group_by("event_hour")),
+    ]
+    oldest = (
+        pl.concat(found, how="vertical_relaxed")
+        .group_by("event_hour")
+        .agg(pl.col("min.append_time").min())
+    )
+    return dict(oldest.iter_rows())
+
+
+def _waiting_in(raw: TableSnapshot, files: pl.DataFrame) -> pl.DataFrame:
+    """Oldest arrival in files of one hour of which some messages are shown."""
+    is_waiting = pl.col("landing_version") > files["shown"][0]
+    return (
+        raw.scan(files)
+        .filter(is_waiting)
+        .group_by("event_hour")
+        .agg(pl.col("append_time").min().alias("min.append_time"))
+        .collect(engine="streaming")
+    )
 
 
 def newest_event(lake: Lake) -> datetime | None:

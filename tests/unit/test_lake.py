@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from dying import dying_at
 from telemetry_data import (
     HOUR,
     LATE_AFTER,
+    NOW,
     SOURCE,
     commit_nothing,
     land_values,
@@ -23,8 +25,11 @@ from telemetry_data import (
 
 from fleet_assets.lake import landing
 from fleet_assets.lake import refresh as refresh_module
+from fleet_assets.lake.compaction import compact
 from fleet_assets.lake.conservation import account, offset_differences
+from fleet_assets.lake.landed import waiting_since
 from fleet_assets.lake.landing import AlreadyLandedError, land
+from fleet_assets.lake.messages import newest_raw_versions
 from fleet_assets.lake.refresh import FOLLOWERS, HourRefreshed, refresh_hour
 from fleet_assets.lake.store import CommitConflictError, Lake, TableSnapshot
 
@@ -426,3 +431,19 @@ def test_a_corrupted_raw_file_fails_only_its_hour(lake: Lake) -> None:
 def test_finding_a_table_that_is_missing_makes_nothing(lake: Lake) -> None:
     assert lake.find("telemetry") is None
     assert not Path(lake.url).exists()
+
+
+def test_what_waits_is_told_apart_from_what_is_shown_within_one_file(lake: Lake) -> None:
+    later = NOW + timedelta(minutes=20)
+    land_values(lake, [message(speed=1)] * 3)
+    shown = newest_raw_versions(lake.open("raw_telemetry"))
+    land_values(lake, [message(speed=2)], start=3, append_time=later)
+    newest = newest_raw_versions(lake.open("raw_telemetry"))
+    for merged in (False, True):
+        if merged:
+            compact(lake, "raw_telemetry", HOUR, lake.open("raw_telemetry").files["path"].to_list())
+            assert lake.open("raw_telemetry").files.height == 1
+        raw = lake.open("raw_telemetry")
+        assert waiting_since(raw, shown) == {HOUR: later}
+        assert waiting_since(raw, {}) == {HOUR: NOW}
+        assert waiting_since(raw, newest) == {}
