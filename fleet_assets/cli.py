@@ -28,6 +28,8 @@ COMMAND_MODULES = (
     "doctor",
     "docs",
     "upkeep",
+    "rules",
+    "backtest",
 )
 
 app = typer.Typer(

@@ -15,11 +15,11 @@ import numpy as np
 import polars as pl
 
 from fleet_assets.contracts.signals import SIGNALS
-from fleet_assets.episodes.stitch import TIME, stitch
+from fleet_assets.episodes.stitch import TIME
 from fleet_assets.rules.catalogue import read_catalogue
 from fleet_assets.rules.detect import pieces_of
 from fleet_assets.rules.detectors import DETECTORS
-from fleet_assets.rules.findings import RULE_SCHEMA, findings
+from fleet_assets.rules.repeated import findings_of
 from fleet_assets.rules.resolve import OVERRIDE_SCHEMA, VEHICLE_SCHEMA, InForce, resolve
 from fleet_assets.rules.samples import Samples, samples_of
 
@@ -141,16 +141,9 @@ def pieces(seen: Samples, known: InForce | None = None) -> pl.DataFrame:
     return pieces_of(seen, resolve(read_catalogue(), seen, known or in_force()), DETECTORS)
 
 
-def rules_frame() -> pl.DataFrame:
-    """The catalogue's ladder of tiers."""
-    rules = read_catalogue().rules
-    rows = [(r.id, r.base_id, r.type, r.severity, n) for n, r in enumerate(rules)]
-    return pl.DataFrame(rows, schema=RULE_SCHEMA, orient="row")
-
-
 def found(*drives: Drive, known: InForce | None = None) -> pl.DataFrame:
     """Findings of drives, in one pass."""
-    return findings(stitch(pieces(samples(*drives), known)), rules_frame())
+    return findings_of(pieces(samples(*drives), known), read_catalogue())
 
 
 def found_by_hours(drive: Drive, known: InForce | None = None) -> pl.DataFrame:
@@ -165,4 +158,4 @@ def found_by_hours(drive: Drive, known: InForce | None = None) -> pl.DataFrame:
             )
         )
         parts.append(pieces(samples_of(near, WANTED, round(hour.timestamp() * 1e6)), known))
-    return findings(stitch(pl.concat(parts)), rules_frame())
+    return findings_of(pl.concat(parts), read_catalogue())

@@ -142,6 +142,11 @@ class Rule(_Strict):
     version: int = Field(ge=1)
     stage: Stage
 
+    @field_validator("stage", mode="before")
+    @classmethod
+    def _off_is_a_word(cls, given: Any) -> Any:
+        return "off" if given is False else given  # YAML reads a bare `off` as false
+
     @field_validator("type")
     @classmethod
     def _known_type(cls, given: str) -> str:

@@ -11,6 +11,7 @@ from typing import Final
 import polars as pl
 
 from fleet_assets.episodes.stitch import TIME
+from fleet_assets.rules.catalogue import Catalogue
 
 RULE_SCHEMA: Final = pl.Schema(
     {
@@ -44,6 +45,18 @@ FINDING_SCHEMA: Final = pl.Schema(
 )
 SEVERITIES: Final = ("low", "medium", "high", "critical")
 _BASE = ["vehicle_id", "condition"]
+
+
+def ladder(catalogue: Catalogue) -> pl.DataFrame:
+    """The tiers of a catalogue: rows of RULE_SCHEMA."""
+    return pl.DataFrame(
+        [
+            (rule.id, rule.base_id, rule.type, rule.severity, rank)
+            for rank, rule in enumerate(catalogue.rules)
+        ],
+        schema=RULE_SCHEMA,
+        orient="row",
+    )
 
 
 def findings(episodes: pl.DataFrame, rules: pl.DataFrame) -> pl.DataFrame:

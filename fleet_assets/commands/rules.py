@@ -1,0 +1,124 @@
+"""``fleet rules``: the catalogue of rules, for whoever sets or reads it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+rules = typer.Typer(no_args_is_help=True, help="What counts as an anomaly: the catalogue of rules.")
+_CATALOGUE = typer.Option("--catalogue", help="Another catalogue than the platform's.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(rules, name="rules")
+
+
+@rules.command("list")
+def list_rules(
+    type_: Annotated[str | None, typer.Option("--type", help="Only rules of this type.")] = None,
+    catalogue: Annotated[Path | None, _CATALOGUE] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """Show all rules: limits by vehicle type, durations, severities, stages."""
+    from fleet_assets.errors import FleetError
+    from fleet_assets.rules.catalogue import ANOMALY_TYPES, CATALOGUE, read_catalogue
+    from fleet_assets.rules.document import in_words
+
+    if type_ is not None and type_ not in ANOMALY_TYPES:
+        raise FleetError(f"{type_} is no type of anomaly; there are {', '.join(ANOMALY_TYPES)}.")
+    found = read_catalogue(catalogue or CATALOGUE)
+    chosen = [rule for rule in found.rules if type_ in (None, rule.type)]
+    if as_json:
+        text = [rule.model_dump(mode="json", exclude_defaults=True) for rule in chosen]
+        sys.stdout.write(json.dumps(text, indent=2, ensure_ascii=False) + "\n")
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(
+        "rule", "type", "title", "limit", "for s", "severity", "stage",
+        title=f"release {found.release}, {len(chosen)} rules",
+    )  # fmt: skip
+    for rule in chosen:
+        limit = in_words(found, rule, "set") if "set" in rule.parameters else ""
+        name = f"{rule.id} ↑{rule.tier_of}" if rule.tier_of else rule.id
+        table.add_row(
+            name, rule.type, rule.title, f"{limit} {rule.unit}".strip() if limit else "",
+            in_words(found, rule, "duration").removeprefix("0") or "–", rule.severity, rule.stage,
+        )  # fmt: skip
+    Console().print(table)
+
+
+@rules.command()
+def show(
+    rule_id: Annotated[str, typer.Argument(metavar="RULE", help="Id of a rule, such as R18.")],
+    catalogue: Annotated[Path | None, _CATALOGUE] = None,
+) -> None:
+    """Say what a rule means: why, numbers, needs, exemptions, source, what to do."""
+    from rich.console import Console
+
+    from fleet_assets.rules.catalogue import CATALOGUE, read_catalogue
+    from fleet_assets.rules.document import in_words
+
+    found = read_catalogue(catalogue or CATALOGUE)
+    rule = found.rule(rule_id.upper())
+    console = Console()
+    console.print(f"[bold]{rule.id} {rule.title}[/bold] ({rule.type}, {rule.severity})")
+    console.print(rule.why)
+    for name in rule.parameters:
+        console.print(f"  {name.replace('_', ' ')}: {in_words(found, rule, name)}")
+    facts = {
+        "tier of": rule.tier_of,
+        "repeats": rule.repeats,
+        "needs": ", ".join(rule.needs),
+        "needs one of": ", ".join(rule.needs_any),
+        "exempt": "; ".join(e.reason for e in (*found.exempt_always, *rule.exempt)),
+        "says": rule.says,
+        "action": rule.action,
+        "source": rule.source,
+        "stage": f"{rule.stage}, version {rule.version}, release {found.release}",
+    }
+    for name, text in facts.items():
+        if text:
+            console.print(f"  {name}: {text}", highlight=False)
+
+
+@rules.command()
+def lint(
+    file: Annotated[Path | None, typer.Argument(help="A catalogue; the platform's own.")] = None,
+) -> None:
+    """Check a catalogue; every mistake is named with its rule and field; exit code 1 if any."""
+    from fleet_assets.rules.catalogue import CATALOGUE, read_catalogue
+
+    path = file or CATALOGUE
+    found = read_catalogue(path)
+    typer.echo(f"{path.name}: release {found.release}, {len(found.rules)} rules, no mistakes.")
+
+
+@rules.command()
+def docs(
+    output: Annotated[Path | None, typer.Option(help="Write to a file.")] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only say whether the file is current.")
+    ] = False,
+) -> None:
+    """Print the rules as a page."""
+    from fleet_assets.errors import FleetError
+    from fleet_assets.rules.catalogue import read_catalogue
+    from fleet_assets.rules.document import REGENERATE, rules_page
+
+    text = rules_page(read_catalogue())
+    if check:
+        path = output or Path("docs/rules.md")
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            raise FleetError(f"{path} is not current: run `{REGENERATE}`.")
+        typer.echo(f"{path} is current.")
+    elif output is None:
+        sys.stdout.write(text)
+    else:
+        output.write_text(text, encoding="utf-8")

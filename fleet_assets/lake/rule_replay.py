@@ -1,0 +1,85 @@
+"""Running catalogues over the lake's history, as a backtest does: nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from fleet_assets.episodes.stitch import PIECE_SCHEMA
+from fleet_assets.lake.segments import CONTEXT, WANTED
+from fleet_assets.lake.store import TableSnapshot
+from fleet_assets.lake.vehicle_parts import PART_ROWS, vehicle_parts
+from fleet_assets.rules.catalogue import Catalogue
+from fleet_assets.rules.detect import pieces_of
+from fleet_assets.rules.detectors import DETECTORS
+from fleet_assets.rules.repeated import findings_of
+from fleet_assets.rules.resolve import InForce, resolve
+from fleet_assets.rules.samples import samples_of
+from partitions.hours import hour_start
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A catalogue and what its numbers depend on."""
+
+    catalogue: Catalogue
+    known: InForce
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What catalogues find in a span of the lake.
+
+    Attributes:
+        findings: for each variant, rows of FINDING_SCHEMA.
+        rows: rows of telemetry that were read.
+        vehicle_days: days of vehicles with telemetry, an hour counted as 1/24.
+    """
+
+    findings: tuple[pl.DataFrame, ...]
+    rows: int
+    vehicle_days: float
+
+
+def replay(
+    telemetry: TableSnapshot,
+    event_hours: Sequence[str],
+    variants: Sequence[Variant],
+    *,
+    advance: Callable[[int], None] = lambda _: None,
+    most_rows: int = PART_ROWS,
+) -> Replayed:
+    """Judges hours by several catalogues, reading telemetry once.
+
+    Args:
+        telemetry: the table.
+        event_hours: keys of the hours, in any order.
+        variants: the catalogues.
+        advance: is told how many rows have been judged since it was last called.
+        most_rows: about how many rows are held at a time.
+    """
+    found: list[list[pl.DataFrame]] = [[PIECE_SCHEMA.to_frame()] for _ in variants]
+    rows = vehicle_hours = 0
+    for event_hour in event_hours:
+        start_us = int(hour_start(event_hour).timestamp()) * 1_000_000
+        for part in vehicle_parts(
+            telemetry, event_hour, WANTED, context=CONTEXT, most_rows=most_rows
+        ):
+            samples = samples_of(part, WANTED, start_us)
+            for pieces, variant in zip(found, variants, strict=True):
+                limits = resolve(variant.catalogue, samples, variant.known)
+                pieces.append(pieces_of(samples, limits, DETECTORS))
+            inside = ~samples.is_context
+            rows += int(inside.sum())
+            vehicle_hours += len(set(samples.vehicle[inside].tolist()))
+            advance(int(inside.sum()))
+    return Replayed(
+        tuple(
+            findings_of(pl.concat(pieces), variant.catalogue)
+            for pieces, variant in zip(found, variants, strict=True)
+        ),
+        rows,
+        vehicle_hours / 24,
+    )
