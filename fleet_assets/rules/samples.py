@@ -26,6 +26,8 @@ class Samples:
         nulls: by signal, rows that name it with an explicit null; signals without any are missing.
         is_context: rows before the window, which are there so that the first rows of the window can
             look back; no finding may begin or end in them.
+        in_conflict: rows whose message contradicts another one, of which nothing is known; None:
+            there are none.
     """
 
     vehicle_ids: pl.Series
@@ -34,6 +36,7 @@ class Samples:
     signals: Mapping[str, Values]
     nulls: Mapping[str, Flags]
     is_context: Flags
+    in_conflict: Flags | None = None
 
     def __len__(self) -> int:
         return len(self.time_us)
@@ -81,4 +84,6 @@ def samples_of(
     if window_start_us is not None:
         context = time_us < window_start_us
     firsts = telemetry["vehicle_id"].gather(ids.arg_unique())
-    return Samples(firsts, ids.cast(pl.Int32).to_numpy(), time_us, values, is_null, context)
+    codes = ids.cast(pl.Int32).to_numpy()
+    contested = conflict if conflict.any() else None
+    return Samples(firsts, codes, time_us, values, is_null, context, contested)

@@ -127,3 +127,25 @@ def earlier(samples: Samples, known: Ints, base_s: float) -> Ints:
     same = (at >= 0) & (whose[np.maximum(at, 0)] == whose[left])
     found[left] = np.where(same, at, -1)
     return found
+
+
+def after_failure(samples: Samples, signal: str, known: Ints) -> Flags:
+    """Known samples of a signal before which it has failed, so that no difference is taken.
+
+    It has failed where it is an explicit null and where the message is in conflict. Messages that
+    do not name it are no failure: signals may come at rates of their own.
+
+    Args:
+        samples: the samples.
+        signal: name of the signal.
+        known: indices of its known samples.
+    """
+    failed = samples.nulls.get(signal)
+    if samples.in_conflict is not None:
+        failed = samples.in_conflict if failed is None else failed | samples.in_conflict
+    after = np.zeros(len(known), np.bool_)
+    if failed is None or not failed.any():
+        return after
+    count = np.cumsum(failed)
+    after[1:] = count[known[1:]] != count[known[:-1]]
+    return after

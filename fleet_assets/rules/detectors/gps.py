@@ -7,36 +7,48 @@ from typing import Final
 
 import numpy as np
 
-from fleet_assets.episodes.levels import CLEAR, SET, UNKNOWN, Levels, above, both, either
+from fleet_assets.episodes.levels import CLEAR, HOLD, SET, UNKNOWN, Levels, above, both, either
 from fleet_assets.rules.detect import Found
 from fleet_assets.rules.detectors.harsh import MPH, G
 from fleet_assets.rules.limits import Limits
 from fleet_assets.rules.samples import Flags, Samples, Values
-from fleet_assets.rules.windows import LONGEST_STEP_S, Ints, earlier, rolling, stretches
+from fleet_assets.rules.windows import (
+    LONGEST_STEP_S,
+    Ints,
+    after_failure,
+    earlier,
+    rolling,
+    stretches,
+)
 
 EARTH_M: Final = 6_371_008.8
 """Mean radius of the earth, metres (IUGG)."""
 BASE_S: Final = 2.0
 """Speed by positions is taken over at least so long: fixes come once a second at best."""
+_STEP_S: Final = 1.0
+"""Acceleration is told over at least so long."""
 
 
 def gps(samples: Samples, limits: Limits) -> Sequence[Found]:
     """All rules on positions; nothing for a fleet without them."""
     lat, lon, speed = samples.of("gps_lat"), samples.of("gps_lon"), samples.of("speed")
-    set_at, clear = limits.of("R29", "set"), limits.of("R29", "clear")
     if "gps_lat" not in samples.signals:
-        return [Found("R29", above(speed, set_at, clear), speed)]
+        return [Found("R29", _impossible(samples, limits, speed), speed)]
     named = ~(np.isnan(lat) | np.isnan(lon))
     nowhere = named & (lat == 0) & (lon == 0)
     fixes = np.flatnonzero(named & ~nowhere)
-    by_positions = _speed_mph(samples, lat, lon, fixes, earlier(samples, fixes, BASE_S))
+    failed = after_failure(samples, "gps_lat", fixes) | _was_nowhere(nowhere, fixes)
+    lost: Ints = np.cumsum(failed, dtype=np.int64)
+    by_positions = _speed_mph(samples, lat, lon, fixes, earlier(samples, fixes, BASE_S), lost)
     fastest = np.fmax(by_positions, speed)
     found = [
         Found(
-            "R29", either(above(by_positions, set_at, clear), above(speed, set_at, clear)), fastest
+            "R29",
+            either(*(_impossible(samples, limits, values) for values in (by_positions, speed))),
+            fastest,
         )
     ]
-    found.append(_jump(samples, limits, lat, lon, fixes))
+    found.append(_jump(samples, limits, lat, lon, fixes, lost))
     difference = np.abs(by_positions - speed)
     found.append(Found("R31", _disagreement(limits, by_positions, speed, difference), difference))
     found.append(Found("R32", _spoof(samples, limits, by_positions, speed), by_positions))
@@ -64,27 +76,57 @@ def distance_m(lat: Values, lon: Values, to_lat: Values, to_lon: Values) -> Valu
     return np.asarray(2 * EARTH_M * np.arcsin(np.sqrt(np.minimum(chord, 1.0))))
 
 
-def _speed_mph(samples: Samples, lat: Values, lon: Values, fixes: Ints, before: Ints) -> Values:
-    """Speed between fixes; NaN where there is none before, or a silence lies between."""
+def _impossible(samples: Samples, limits: Limits, speed: Values) -> Levels:
+    """Set where a speed beyond the limit was not reached by an acceleration that can be.
+
+    A vehicle that was seen to get there keeps whatever was: fast, but no wrong sensor.
+    """
+    levels = above(speed, limits.of("R29", "set"), limits.of("R29", "clear"))
+    if not np.any(levels == SET):
+        return levels
+    known = np.flatnonzero(~np.isnan(speed))
+    before = earlier(samples, known, _STEP_S)
+    passed_s = (samples.time_us[known] - samples.time_us[known[before]]) / 1e6
+    gained_g = (speed[known] - speed[known[before]]) * MPH / G / np.maximum(passed_s, 1e-6)
+    most = limits.of("R29", "max_accel_g")
+    most = most[known] if isinstance(most, np.ndarray) else most
+    seen = (before >= 0) & (passed_s <= LONGEST_STEP_S) & (gained_g <= most)
+    fast = levels[known] == SET
+    levels[known[fast & seen]] = HOLD
+    return levels
+
+
+def _was_nowhere(nowhere: Flags, fixes: Ints) -> Flags:
+    """Fixes before which the receiver had none."""
+    count = np.cumsum(nowhere)[fixes]
+    return np.diff(count, prepend=count[:1]) > 0
+
+
+def _speed_mph(
+    samples: Samples, lat: Values, lon: Values, fixes: Ints, before: Ints, lost: Ints
+) -> Values:
+    """Speed between fixes; NaN where there is none before, or a silence or failure lies between."""
     out = np.full(len(samples), np.nan)
     if not len(fixes):
         return out
     earlier_fix = fixes[before]
     passed = (samples.time_us[fixes] - samples.time_us[earlier_fix]) / 1e6
-    usable = (before >= 0) & (passed <= LONGEST_STEP_S) & (passed > 0)
+    usable = (before >= 0) & (passed <= LONGEST_STEP_S) & (passed > 0) & (lost == lost[before])
     metres = distance_m(lat[earlier_fix], lon[earlier_fix], lat[fixes], lon[fixes])
     out[fixes] = np.where(usable, metres / np.maximum(passed, 1e-6) / MPH, np.nan)
     return out
 
 
-def _jump(samples: Samples, limits: Limits, lat: Values, lon: Values, fixes: Ints) -> Found:
+def _jump(
+    samples: Samples, limits: Limits, lat: Values, lon: Values, fixes: Ints, lost: Ints
+) -> Found:
     far = np.full(len(samples), np.nan)
     levels = np.full(len(samples), UNKNOWN, np.int8)
     levels[fixes] = CLEAR
     before = np.arange(len(fixes)) - 1
     mine = np.ones(len(fixes), np.bool_)
     mine[1:] = samples.vehicle[fixes[1:]] == samples.vehicle[fixes[:-1]]
-    speed = _speed_mph(samples, lat, lon, fixes, np.where(mine, before, -1))
+    speed = _speed_mph(samples, lat, lon, fixes, np.where(mine, before, -1), lost)
     if len(fixes):
         previous = fixes[np.maximum(before, 0)]
         far[fixes] = np.where(

@@ -2,24 +2,24 @@
 
 At 5 Hz and more the accelerometer counts by its mean over 0.8 s, so that a pothole does not. Slower
 ones count by two samples in a row, or by one that the slope of speed confirms. Without an
-accelerometer the slope of speed counts, over at least 2 s, because wheel speed comes in steps.
+accelerometer the slope of speed counts, over at least 2 s, because wheel speed comes in steps. How
+fast samples come is told from sample to sample, so that it does not depend on where a history is
+cut.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fleet_assets.episodes.levels import SET, UNKNOWN, Levels, Limit, above
 from fleet_assets.rules.bias import without_bias
 from fleet_assets.rules.detect import Found
 from fleet_assets.rules.limits import Limits
 from fleet_assets.rules.samples import Flags, Samples, Values
-from fleet_assets.rules.windows import earlier
+from fleet_assets.rules.windows import Ints, after_failure, earlier
 
 G: Final = 9.80665
 """Standard gravity, m/s²."""
@@ -31,17 +31,16 @@ _LATERAL: Final = ("R12", "R13")
 
 def harsh(samples: Samples, limits: Limits) -> Sequence[Found]:
     """All rules on acceleration."""
-    interval_s = usual_interval_s(samples)[samples.vehicle] if len(samples) else np.empty(0)
     found: list[Found] = []
-    slope = speed_slope_g(samples, limits, interval_s)
+    slope, steady = speed_slopes_g(samples, limits)
     if "accel_x" in samples.signals:
         forward = without_bias(samples, "accel_x") / G
-        quick = interval_s * limits.of("R05", "min_rate_hz") <= 1
+        quick = _quick(samples, forward, limits)
         smooth = _mean(samples, forward, limits, quick)
     else:
         forward = smooth = np.full(len(samples), np.nan)
         quick = np.zeros(len(samples), np.bool_)
-    both_ways = _measure(quick, smooth, forward, slope)
+    both_ways = _measure(quick, smooth, forward, steady)
     signed = {sign: (sign * both_ways, sign * forward, sign * slope) for sign in (-1.0, 1.0)}
     for rule, sign in _LONGITUDINAL.items():
         measure, direct, change = signed[sign]
@@ -63,34 +62,51 @@ def harsh(samples: Samples, limits: Limits) -> Sequence[Found]:
     return found
 
 
-def usual_interval_s(samples: Samples) -> Values:
-    """Median time between samples by vehicle code; 1 s for a vehicle with a single sample."""
-    starts = np.append(np.flatnonzero(samples.is_first), len(samples))
-    steps = np.diff(samples.time_us)
-    usual = np.ones(samples.vehicle_ids.len())
-    for code, (start, end) in enumerate(pairwise(starts.tolist())):
-        if end - start > 1:
-            usual[code] = np.median(steps[start : end - 1]) / 1e6
-    return usual
+def speed_slopes_g(samples: Samples, limits: Limits) -> tuple[Values, Values]:
+    """Change of wheel speed over the base, in g: as it is, and where it alone may be believed.
 
-
-def speed_slope_g(samples: Samples, limits: Limits, interval_s: Values) -> Values:
-    """Change of wheel speed over the base, in g; NaN where steps between samples are too long."""
+    Both are NaN where a step between samples is too long, or where a value in between failed. The
+    second one is so, too, where speed changed by more in a single step than tyres can hold: a
+    logger that repeats old values and then catches up looks like that.
+    """
     speed = samples.of("speed")
-    out = np.full(len(samples), np.nan)
-    base_s = float(np.max(limits.of("R05", "slope_base_s"), initial=0))
-    longest = limits.of("R05", "max_step_s")
-    known = np.flatnonzero(~np.isnan(speed) & (interval_s <= longest))
+    slope = np.full(len(samples), np.nan)
+    steady = slope.copy()
+    known = np.flatnonzero(~np.isnan(speed))
     if not len(known):
-        return out
+        return slope, steady
+    base_s = float(np.max(limits.of("R05", "slope_base_s"), initial=0))
     before = earlier(samples, known, base_s)
     when = samples.time_us[known]
-    passed = (when - when[before]) / 1e6
-    # over a silence there is no slope: the base is at most one step longer than asked for
-    usable = (before >= 0) & (passed <= base_s + _of(longest, known))
-    change = (speed[known] - speed[known[before]]) * MPH / np.maximum(passed, 1e-6) / G
-    out[known] = np.where(usable, change, np.nan)
-    return out
+    passed_s = np.diff(when, prepend=when[0]) / 1e6
+    moved_g = np.abs(np.diff(speed[known], prepend=speed[known[0]])) * MPH / G
+    broken = (passed_s > _of(limits.of("R05", "max_step_s"), known)) | after_failure(
+        samples, "speed", known
+    )
+    leaps = moved_g / np.maximum(passed_s, 1.0) > _of(limits.of("R05", "believable_g"), known)
+    change = (speed[known] - speed[known[before]]) * MPH / G
+    mean = change / np.maximum((when - when[before]) / 1e6, 1e-6)
+    whole = (before >= 0) & ~_any_since(broken, before)
+    slope[known] = np.where(whole, mean, np.nan)
+    steady[known] = np.where(whole & ~_any_since(leaps, before), mean, np.nan)
+    return slope, steady
+
+
+def _any_since(flags: Flags, before: Ints) -> Flags:
+    """Whether any flag stands after the sample before and up to each sample."""
+    count = np.cumsum(flags)
+    return np.asarray(count > count[before])
+
+
+def _quick(samples: Samples, values: Values, limits: Limits) -> Flags:
+    """Samples that come at the rate at which means are taken; half a step of jitter is allowed."""
+    quick = np.zeros(len(values), np.bool_)
+    known = np.flatnonzero(~np.isnan(values))
+    steps_s = np.diff(samples.time_us[known]) / 1e6
+    mine = samples.vehicle[known[1:]] == samples.vehicle[known[:-1]]
+    least_hz = _of(limits.of("R05", "min_rate_hz"), known[1:])
+    quick[known[1:]] = mine & (steps_s * least_hz <= 1.5)
+    return quick
 
 
 def _mean(samples: Samples, values: Values, limits: Limits, quick: Flags) -> Values:
@@ -155,5 +171,5 @@ def _measure(quick: Flags, smooth: Values, direct: Values, slope: Values) -> Val
     return measure
 
 
-def _of(limit: Limit, rows: NDArray[np.int64]) -> Limit:
+def _of(limit: Limit, rows: Ints) -> Limit:
     return limit[rows] if isinstance(limit, np.ndarray) else limit

@@ -11,7 +11,7 @@ from fleet_assets.episodes.levels import CLEAR, HOLD, SET, UNKNOWN
 from fleet_assets.rules.detect import Found
 from fleet_assets.rules.limits import Limits
 from fleet_assets.rules.samples import Flags, Samples, Values
-from fleet_assets.rules.windows import Ints, rolling, stretches
+from fleet_assets.rules.windows import Ints, after_failure, rolling, stretches
 
 _JUMPS: Final = {
     "engine_rpm": "rpm_per_s",
@@ -51,7 +51,7 @@ def jumps(samples: Samples, limits: Limits) -> Sequence[Found]:
         change = np.full(len(values), np.nan)
         passed = np.maximum(np.diff(samples.time_us[known]) / 1e6, 1.0)
         steps = np.abs(np.diff(values[known])) / passed
-        steps[stretch[1:] != stretch[:-1]] = 0
+        steps[(stretch[1:] != stretch[:-1]) | after_failure(samples, name, known)[1:]] = 0
         change[known[1:]] = steps
         levels = np.full(len(values), UNKNOWN, np.int8)
         levels[known] = CLEAR
