@@ -359,30 +359,6 @@ VEHICLE_HOUR_STATES = Table(
     key=("event_hour", "vehicle_id"),
 )  # fmt: skip
 
-SEGMENTS = Table(
-    "segments",
-    "silver",
-    "one piece of an episode of one condition, within one hour",
-    "What the rules found in an hour, judged by the hour's own samples. An episode that crosses the "
-    "turn of an hour has a piece on either side; they are stitched before durations are applied.",
-    (
-        EVENT_HOUR,
-        VEHICLE_ID,
-        Column("condition", TEXT, "Id of the rule; after a slash which signal or code it is about.", pattern=r"^R\d{2}(/.+)?$"),
-        Column("part", TEXT, "run: the condition holds from a sample that sets it; lead: samples between set and clear before any that decides; mark: the hour begins with a clear sample.", allowed=("run", "lead", "mark")),
-        Column("started_at", UTC_MICROSECONDS, "First sample."),
-        Column("ended_at", UTC_MICROSECONDS, "Last true sample."),
-        Column("at_left", pl.Boolean(), "No known sample of the vehicle lies before it in the hour."),
-        Column("ended_by", TEXT, "What ended it; edge: nothing within the hour.", allowed=("clear", "gap", "set", "edge")),
-        Column("max_gap_seconds", REAL, "Silence that it survives; null: any.", "s", nullable=True, minimum=0),
-        Column("min_duration_seconds", REAL, "An episode that begins here counts if it lasts so long.", "s", minimum=0),
-        Column("samples", INT, "Known samples.", "messages", minimum=1),
-        Column("peak", REAL, "Greatest value of what the rule looks at.", nullable=True),
-        _moment("peak_at", "When it was greatest."),
-    ),
-    key=("event_hour", "vehicle_id", "condition", "started_at"),
-)  # fmt: skip
-
 TABLES: tuple[Table, ...] = (
     RAW_TELEMETRY,
     LANDINGS,
@@ -393,6 +369,5 @@ TABLES: tuple[Table, ...] = (
     VEHICLE_OUTCOMES,
     VEHICLE_HOUR_STATES,
     VEHICLE_HOURS,
-    SEGMENTS,
 )
 TABLE_BY_NAME = {table.name: table for table in TABLES}

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
 
 import polars as pl
 
+from fleet_assets.contracts.signals import SIGNALS
 from fleet_assets.episodes.stitch import PIECE_SCHEMA
-from fleet_assets.lake.segments import CONTEXT, WANTED
 from fleet_assets.lake.store import TableSnapshot
 from fleet_assets.lake.vehicle_parts import PART_ROWS, vehicle_parts
 from fleet_assets.rules.catalogue import Catalogue
@@ -18,6 +20,10 @@ from fleet_assets.rules.repeated import findings_of
 from fleet_assets.rules.resolve import InForce, resolve
 from fleet_assets.rules.samples import samples_of
 from partitions.hours import hour_start
+
+CONTEXT: Final = timedelta(minutes=10)
+"""How far a detector may look back beyond the hour."""
+WANTED: Final = [s.name for s in SIGNALS if s.kind in ("number", "boolean")]
 
 
 @dataclass(frozen=True)
