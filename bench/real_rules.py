@@ -19,11 +19,11 @@ from rich.table import Table
 from bench.messages import REAL, real_messages
 from fleet_assets.contracts.signals import SIGNALS
 from fleet_assets.contracts.tables import RAW_TELEMETRY
-from fleet_assets.episodes.stitch import TIME, stitch
+from fleet_assets.episodes.stitch import TIME
 from fleet_assets.rules.catalogue import read_catalogue
 from fleet_assets.rules.detect import pieces_of
 from fleet_assets.rules.detectors import DETECTORS
-from fleet_assets.rules.findings import RULE_SCHEMA, findings
+from fleet_assets.rules.repeated import findings_of
 from fleet_assets.rules.resolve import VEHICLE_SCHEMA, InForce, resolve
 from fleet_assets.rules.samples import samples_of
 from fleet_assets.telemetry.hour import step
@@ -130,9 +130,7 @@ def real_findings(telemetry: pl.DataFrame, vehicles: pl.DataFrame) -> pl.DataFra
     )
     usual = steps.group_by("vehicle_id").agg(pl.col("step").median() / 1e6)
     known = InForce(vehicles, interval_s=dict(usual.iter_rows()))
-    pieces = pieces_of(samples, resolve(catalogue, samples, known), DETECTORS)
-    ladder = [(r.id, r.base_id, r.type, r.severity, n) for n, r in enumerate(catalogue.rules)]
-    return findings(stitch(pieces), pl.DataFrame(ladder, schema=RULE_SCHEMA, orient="row"))
+    return findings_of(pieces_of(samples, resolve(catalogue, samples, known), DETECTORS), catalogue)
 
 
 def vehicle_hours(telemetry: pl.DataFrame) -> pl.DataFrame:

@@ -11,7 +11,7 @@ from typing import Final
 import polars as pl
 
 from fleet_assets.episodes.stitch import TIME
-from fleet_assets.rules.catalogue import Catalogue
+from fleet_assets.rules.catalogue import Catalogue, Rule
 
 RULE_SCHEMA: Final = pl.Schema(
     {
@@ -116,6 +116,29 @@ def findings(episodes: pl.DataFrame, rules: pl.DataFrame) -> pl.DataFrame:
         .sort(*_BASE, "started_at")
         .select(pl.col(name).cast(kind) for name, kind in FINDING_SCHEMA.items())
     )
+
+
+def of_rule(made: pl.DataFrame, rule: Rule, severity: pl.Expr | None = None) -> pl.DataFrame:
+    """Findings of a rule that has no tiers.
+
+    Args:
+        made: the columns of FINDING_SCHEMA that differ from finding to finding.
+        rule: the rule.
+        severity: where it is not the rule's own.
+    """
+    own = pl.lit(rule.severity) if severity is None else severity
+    step = pl.struct(
+        pl.col("detected_at").alias("at"),
+        pl.col("severity"),
+        pl.col("rule_id"),
+    )
+    return (
+        made.with_columns(
+            rule_id=pl.lit(rule.id), anomaly_type=pl.lit(rule.type), severity=own
+        )
+        .with_columns(severity_history=pl.concat_list(step))
+        .select(pl.col(name).cast(kind) for name, kind in FINDING_SCHEMA.items())
+    )  # fmt: skip
 
 
 def _steps() -> pl.Expr:

@@ -8,7 +8,7 @@ import polars as pl
 
 from fleet_assets.episodes.stitch import stitch
 from fleet_assets.rules.catalogue import Catalogue
-from fleet_assets.rules.findings import FINDING_SCHEMA, findings, ladder
+from fleet_assets.rules.findings import findings, ladder, of_rule
 
 
 def findings_of(pieces: pl.DataFrame, catalogue: Catalogue) -> pl.DataFrame:
@@ -28,7 +28,7 @@ def with_repeated(found: pl.DataFrame, catalogue: Catalogue) -> pl.DataFrame:
     """Findings and what their repetition amounts to.
 
     The event that completes the number opens a finding, which began with the first of them, and
-    goes on as long as each further event completes the number again.
+    goes on with each further event that completes the number again.
 
     Args:
         found: rows of FINDING_SCHEMA of all events of a vehicle's stretch of time.
@@ -42,43 +42,56 @@ def with_repeated(found: pl.DataFrame, catalogue: Catalogue) -> pl.DataFrame:
         assert count is not None
         assert window_s is not None
         events = found.filter(pl.col("condition") == rule.repeats)
-        made = _series(events, int(count), timedelta(seconds=window_s))
-        step = pl.struct(
-            pl.col("detected_at").alias("at"),
-            pl.lit(rule.severity).alias("severity"),
-            pl.lit(rule.id).alias("rule_id"),
-        )
-        parts.append(
-            made.with_columns(
-                condition=pl.lit(rule.id),
-                rule_id=pl.lit(rule.id),
-                anomaly_type=pl.lit(rule.type),
-                severity=pl.lit(rule.severity),
-                severity_history=pl.concat_list(step),
-            ).select(pl.col(name).cast(kind) for name, kind in FINDING_SCHEMA.items())
-        )
+        made = series(events, int(count), timedelta(seconds=window_s))
+        parts.append(of_rule(made.with_columns(condition=pl.lit(rule.id)), rule))
     return pl.concat(parts).sort("vehicle_id", "condition", "started_at")
 
 
-def _series(events: pl.DataFrame, count: int, window: timedelta) -> pl.DataFrame:
-    """Runs of events each of which is the last of so many within the window."""
-    ordered = events.sort("vehicle_id", "started_at")
-    first = pl.col("started_at").shift(count - 1).over("vehicle_id")
-    number = pl.int_range(pl.len()).over("vehicle_id")
+def series(events: pl.DataFrame, count: int, window: timedelta) -> pl.DataFrame:
+    """Runs of events, each of which is one of so many within the window.
+
+    Runs that share an event are one.
+
+    Args:
+        events: `vehicle_id`, `condition`, `started_at`, `ended_at`, `detected_at`, `is_open`.
+        count: how many events make a run.
+        window: longest time between the onsets of the first and the last of them.
+
+    Returns:
+        Rows with the columns of the events, from the onset of the first to the end of the last;
+        `detected_at` is that of the event which first completed the number. `samples` is the number
+        of events, `peak` the most of them within one window, first reached at `peak_at`.
+    """
+    of = ["vehicle_id", "condition"]
+    first = pl.col("started_at").shift(count - 1)
     completes = (pl.col("started_at") - first <= window).fill_null(False)
-    numbered = ordered.with_columns(first=first, number=number, completes=completes)
-    new = pl.col("completes") & ~pl.col("completes").shift(1, fill_value=False).over("vehicle_id")
+
+    def helps(most: int) -> pl.Expr:
+        """Whether this event or one of the next, so many in all, completes the number."""
+        flags = pl.col("completes").cast(pl.Int8).reverse()
+        return flags.rolling_max(most, min_samples=1).reverse() == 1
+
+    counted = events.sort(*of, "started_at").with_columns(each=pl.lit(1))
+    ordered = counted.with_columns(
+        completes=completes.over(of),
+        within=pl.col("each").rolling_sum_by("started_at", window, closed="both").over(of),
+    )
+    joined = ordered.with_columns(
+        belongs=helps(count).over(of),
+        goes_on=helps(count - 1).over(of) if count > 1 else pl.lit(False),
+    )
     return (
-        numbered.with_columns(series=new.cum_sum())
-        .filter("completes")
-        .group_by("vehicle_id", "series", maintain_order=True)
+        joined.with_columns(run=(pl.col("belongs") & ~pl.col("goes_on")).cum_sum())
+        .filter("belongs")
+        .group_by(*of, "run", maintain_order=True)
         .agg(
-            started_at=pl.col("first").min(),
-            ended_at=pl.col("ended_at").max(),
-            detected_at=pl.col("detected_at").min(),
-            is_open=pl.col("is_open").last(),
-            samples=pl.len() + (count - 1),
-            peak=(pl.len() + (count - 1)).cast(pl.Float64),
-            peak_at=pl.col("started_at").last(),
+            pl.col("started_at").first(),
+            pl.col("ended_at").max(),
+            pl.col("detected_at").filter("completes").first(),
+            pl.col("is_open").last(),
+            samples=pl.len(),
+            peak=pl.col("within").max().cast(pl.Float64),
+            peak_at=pl.col("started_at").get(pl.col("within").arg_max()),
         )
+        .drop("run")
     )

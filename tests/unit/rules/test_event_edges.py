@@ -6,19 +6,19 @@ from datetime import timedelta
 
 import polars as pl
 import pytest
-from drives import ABSENT, NULL, START, WANTED, Drive, found_by_hours, pieces, rules_frame
+from drives import ABSENT, NULL, START, WANTED, Drive, found_by_hours, pieces
 from drives import found as found_in
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from fleet_assets.episodes.stitch import stitch
-from fleet_assets.rules.findings import findings
+from fleet_assets.rules.catalogue import read_catalogue
+from fleet_assets.rules.repeated import findings_of
 from fleet_assets.rules.samples import samples_of
 
 
 def found_in_rows(rows: pl.DataFrame) -> pl.DataFrame:
-    return findings(stitch(pieces(samples_of(rows, WANTED))), rules_frame())
+    return findings_of(pieces(samples_of(rows, WANTED)), read_catalogue())
 
 
 def of_type(rows: pl.DataFrame, kind: str) -> list[str]:
