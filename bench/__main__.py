@@ -8,6 +8,7 @@ from bench import (
     landing,
     pipeline,
     queries,
+    rules,
     simulator,
     size,
     vehicle_hours,
@@ -20,5 +21,6 @@ if __name__ == "__main__":
     size.main()
     vehicle_hours.main()
     queries.main()
+    rules.main()
     growth.main()
     closed_hour.main()

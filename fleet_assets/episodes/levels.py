@@ -32,9 +32,9 @@ def above(
         clear_below: clear where the value is less, at most `set_at`.
         inclusive: set also where the value is equal to `set_at`.
     """
-    levels = np.full(values.shape, HOLD, np.int8)
-    levels[values < clear_below] = CLEAR
-    levels[(values >= set_at) if inclusive else (values > set_at)] = SET
+    beyond = (values >= set_at) if inclusive else (values > set_at)
+    levels: Levels = (values >= clear_below).view(np.int8) + beyond.view(np.int8)
+    levels[beyond] = SET  # also where somebody has put the limits the wrong way round
     levels[np.isnan(values)] = UNKNOWN
     return levels
 

@@ -19,15 +19,14 @@ def low_fuel(samples: Samples, limits: Limits) -> Sequence[Found]:
     if "fuel_level" not in samples.signals:
         return []
     window_s = float(np.max(limits.of("R26", "window_s")))
-    stretch = stretches(samples, level, limits, "R26")
-    young = age_s(samples, level, stretch) < window_s
     # a vehicle whose values are all high has no low median
     low = whole_vehicles(samples, level <= limits.of("R26", "clear"))
     median = level
     if low.any():
         concerned = np.where(low, level, np.nan)
+        stretch = stretches(samples, concerned, limits, "R26")
         median = np.where(low, rolling(samples, concerned, window_s, "median", stretch), level)
-    median = np.where(young, np.nan, median)
+        median[age_s(samples, concerned, stretch) < window_s] = np.nan
     return [
         Found(
             rule,
