@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 export UV_NO_PROGRESS := 1
 
-.PHONY: help install up down status check format test test-unit test-faults bench bench-load docs lock clean reset
+.PHONY: help install up down status check format backtest test test-unit test-faults test-spark bench bench-load docs lock clean reset
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -38,7 +38,10 @@ format: install  ## put code into the common form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test: check      ## everything CI runs: lint, types, all tests but the soak suites
+backtest: install ## the working rules against the last released ones; fails past the gates
+	$(BIN)/python -m bench.gate $(CATALOGUE)
+
+test: check backtest ## everything CI runs: lint, types, gates of the rules, all tests but the soak suites
 	$(PYTEST) -m "not soak" --cov --cov-report=term:skip-covered
 
 test-unit: install   ## tests that need no services

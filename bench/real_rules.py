@@ -20,7 +20,7 @@ from bench.messages import REAL, real_messages
 from fleet_assets.contracts.signals import SIGNALS
 from fleet_assets.contracts.tables import RAW_TELEMETRY
 from fleet_assets.episodes.stitch import TIME
-from fleet_assets.rules.catalogue import read_catalogue
+from fleet_assets.rules.catalogue import Catalogue, read_catalogue
 from fleet_assets.rules.detect import pieces_of
 from fleet_assets.rules.detectors import DETECTORS
 from fleet_assets.rules.repeated import findings_of
@@ -89,7 +89,11 @@ def main(folder: str | None = None) -> None:
 
 def real_telemetry() -> pl.DataFrame:
     """The real trips as rows of `telemetry`, in order of vehicle and time; empty without them."""
-    messages = real_messages(1_000_000)
+    return telemetry_of(real_messages(1_000_000))
+
+
+def telemetry_of(messages: list[bytes]) -> pl.DataFrame:
+    """Messages as rows of `telemetry`, in order of vehicle and time; all vehicles are known."""
     arrived = pl.DataFrame(
         {"value": pl.Series(messages, dtype=pl.Binary)}
     ).with_columns(
@@ -121,9 +125,11 @@ def real_vehicles() -> pl.DataFrame:
     )
 
 
-def real_findings(telemetry: pl.DataFrame, vehicles: pl.DataFrame) -> pl.DataFrame:
+def real_findings(
+    telemetry: pl.DataFrame, vehicles: pl.DataFrame, catalogue: Catalogue | None = None
+) -> pl.DataFrame:
     """Findings of all rules that look at one window."""
-    catalogue = read_catalogue()
+    catalogue = catalogue or read_catalogue()
     samples = samples_of(telemetry, WANTED)
     steps = telemetry.select(
         "vehicle_id", step=pl.col("event_time").diff().over("vehicle_id").dt.total_microseconds()
