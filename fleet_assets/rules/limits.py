@@ -40,6 +40,10 @@ class Limits:
             return lowest
         return np.take(by_regime, self.regime)
 
+    def at(self, rows: NDArray[np.int64]) -> Limits:
+        """The limits of some of the samples."""
+        return Limits(self.regime[rows], self.values, self.ineligible)
+
     def applies(self, rule_id: str) -> NDArray[np.bool_] | None:
         """For each sample whether the rule is to judge it; None: it judges all."""
         reasons = self.ineligible.get(rule_id)

@@ -46,6 +46,18 @@ class Samples:
         found = self.signals.get(signal)
         return np.full(len(self), np.nan) if found is None else found
 
+    def at(self, rows: NDArray[np.int64]) -> Samples:
+        """Some of the rows, in order; they should be whole vehicles."""
+        return Samples(
+            self.vehicle_ids,
+            self.vehicle[rows],
+            self.time_us[rows],
+            {name: values[rows] for name, values in self.signals.items()},
+            {name: flags[rows] for name, flags in self.nulls.items()},
+            self.is_context[rows],
+            None if self.in_conflict is None else self.in_conflict[rows],
+        )
+
     @property
     def is_first(self) -> Flags:
         """First row of each vehicle."""

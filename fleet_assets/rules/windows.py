@@ -15,6 +15,21 @@ _STEPS_TRIED: Final = 4
 LONGEST_STEP_S: Final = 60.0
 """Where a rule survives any silence, differences and medians still end at one of this length."""
 Ints = NDArray[np.int64]
+Rows = Ints | slice
+"""Indices of some rows; a slice where they are all rows, which costs nothing."""
+
+
+def known_rows(*signals: Values) -> Rows:
+    """Rows at which all of these are known."""
+    unknown = np.isnan(signals[0])
+    for values in signals[1:]:
+        unknown |= np.isnan(values)
+    return np.flatnonzero(~unknown) if unknown.any() else slice(None)
+
+
+def rows_at(known: Rows, positions: Ints) -> Ints:
+    """Rows of some positions among known ones."""
+    return positions if isinstance(known, slice) else known[positions]
 
 
 def stretches(samples: Samples, values: Values, limits: Limits, rule_id: str) -> Ints:
@@ -94,7 +109,7 @@ def whole_vehicles(samples: Samples, flags: Flags) -> Flags:
     return np.repeat(concerned, np.diff(np.append(starts, len(samples))))
 
 
-def earlier(samples: Samples, known: Ints, base_s: float) -> Ints:
+def earlier(samples: Samples, known: Rows, base_s: float) -> Ints:
     """For each known sample the newest known one that lies at least so long before it.
 
     Args:
@@ -105,21 +120,22 @@ def earlier(samples: Samples, known: Ints, base_s: float) -> Ints:
     Returns:
         Positions within `known`; −1: the vehicle has none.
     """
-    if not len(known):
-        return np.empty(0, np.int64)
     when, whose = samples.time_us[known], samples.vehicle[known]
+    if not len(when):
+        return np.empty(0, np.int64)
     base_us = round(base_s * 1e6)
-    found = np.full(len(known), -1)
-    left = np.arange(len(known))
+    found = np.full(len(when), -1)
     for step in range(1, _STEPS_TRIED + 1):  # samples that come evenly are done after a few
-        left = left[left >= step]
-        before = left - step
-        mine = whose[before] == whose[left]
-        done = mine & (when[left] - when[before] >= base_us)
-        found[left[done]] = before[done]
-        left = left[mine & ~done]
-        if not len(left):
-            return found
+        if step < len(when):
+            far = when[step:] - when[:-step] >= base_us
+            far &= (found[step:] < 0) & (whose[step:] == whose[:-step])
+            reached = np.flatnonzero(far)
+            found[reached + step] = reached
+        left = np.flatnonzero(found < 0)
+        if len(left) * 50 < len(when):
+            break
+    if not len(left):
+        return found
     origin = int(when.min()) - base_us - 1
     span = int(when.max()) - origin + 1
     keys = whose.astype(np.int64) * span + (when - origin)
@@ -129,7 +145,7 @@ def earlier(samples: Samples, known: Ints, base_s: float) -> Ints:
     return found
 
 
-def after_failure(samples: Samples, signal: str, known: Ints) -> Flags:
+def after_failure(samples: Samples, signal: str, known: Rows) -> Flags:
     """Known samples of a signal before which it has failed, so that no difference is taken.
 
     It has failed where it is an explicit null and where the message is in conflict. Messages that
@@ -143,9 +159,7 @@ def after_failure(samples: Samples, signal: str, known: Ints) -> Flags:
     failed = samples.nulls.get(signal)
     if samples.in_conflict is not None:
         failed = samples.in_conflict if failed is None else failed | samples.in_conflict
-    after = np.zeros(len(known), np.bool_)
     if failed is None or not failed.any():
-        return after
-    count = np.cumsum(failed)
-    after[1:] = count[known[1:]] != count[known[:-1]]
-    return after
+        return np.zeros(len(samples.time_us[known]), np.bool_)
+    count = np.cumsum(failed)[known]
+    return np.asarray(np.diff(count, prepend=count[:1]) > 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -19,6 +20,7 @@ from fleet_assets.rules.windows import (
     earlier,
     rolling,
     stretches,
+    whole_vehicles,
 )
 
 EARTH_M: Final = 6_371_008.8
@@ -30,10 +32,31 @@ _STEP_S: Final = 1.0
 
 
 def gps(samples: Samples, limits: Limits) -> Sequence[Found]:
-    """All rules on positions; nothing for a fleet without them."""
+    """All rules on positions; of vehicles without any, the speed alone."""
+    speed = samples.of("speed")
+    with_positions = whole_vehicles(samples, ~np.isnan(samples.of("gps_lat")))
+    rows = np.flatnonzero(with_positions)
+    if len(rows) == len(samples):
+        return _positions(samples, limits)
+    found = []
+    for of_some in _positions(samples.at(rows), limits.at(rows)) if len(rows) else []:
+        if not np.any((of_some.levels == SET) | (of_some.levels == HOLD)):
+            continue
+        levels = np.full(len(samples), UNKNOWN, np.int8)
+        levels[rows] = of_some.levels
+        measure = np.full(len(samples), np.nan)
+        measure[rows] = of_some.measure
+        found.append(replace(of_some, levels=levels, measure=measure))
+    if np.any((speed >= limits.of("R29", "clear")) & ~with_positions):
+        by_speed = _impossible(samples, limits, speed)
+        by_speed[rows] = UNKNOWN
+        found.append(Found("R29", by_speed, speed))
+    return found
+
+
+def _positions(samples: Samples, limits: Limits) -> list[Found]:
+    """All rules on positions."""
     lat, lon, speed = samples.of("gps_lat"), samples.of("gps_lon"), samples.of("speed")
-    if "gps_lat" not in samples.signals:
-        return [Found("R29", _impossible(samples, limits, speed), speed)]
     named = ~(np.isnan(lat) | np.isnan(lon))
     nowhere = named & (lat == 0) & (lon == 0)
     fixes = np.flatnonzero(named & ~nowhere)

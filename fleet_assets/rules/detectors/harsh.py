@@ -19,7 +19,7 @@ from fleet_assets.rules.bias import without_bias
 from fleet_assets.rules.detect import Found
 from fleet_assets.rules.limits import Limits
 from fleet_assets.rules.samples import Flags, Samples, Values
-from fleet_assets.rules.windows import Ints, after_failure, earlier
+from fleet_assets.rules.windows import Ints, Rows, after_failure, earlier, known_rows
 
 G: Final = 9.80665
 """Standard gravity, m/s²."""
@@ -44,6 +44,8 @@ def harsh(samples: Samples, limits: Limits) -> Sequence[Found]:
     signed = {sign: (sign * both_ways, sign * forward, sign * slope) for sign in (-1.0, 1.0)}
     for rule, sign in _LONGITUDINAL.items():
         measure, direct, change = signed[sign]
+        if not np.any(measure >= limits.of(rule, "clear")):
+            continue
         levels = _judged(rule, limits, quick, measure, direct, change, samples)
         if rule == "R07":
             agrees = -slope >= limits.of(rule, "set") * np.asarray(limits.of(rule, "agree_share"))
@@ -57,6 +59,8 @@ def harsh(samples: Samples, limits: Limits) -> Sequence[Found]:
         nothing = np.full(len(samples), np.nan)
         measure = _measure(quick, mean, sideways, nothing)
         for rule in _LATERAL:
+            if not np.any(measure >= limits.of(rule, "clear")):
+                continue
             levels = _judged(rule, limits, quick, measure, sideways, nothing, samples)
             found.append(Found(rule, levels, measure))
     return found
@@ -69,31 +73,35 @@ def speed_slopes_g(samples: Samples, limits: Limits) -> tuple[Values, Values]:
     second one is so, too, where speed changed by more in a single step than tyres can hold: a
     logger that repeats old values and then catches up looks like that.
     """
-    speed = samples.of("speed")
     slope = np.full(len(samples), np.nan)
-    steady = slope.copy()
-    known = np.flatnonzero(~np.isnan(speed))
-    if not len(known):
-        return slope, steady
+    speed = samples.of("speed")
+    known = known_rows(speed)
+    speed, when = speed[known], samples.time_us[known]
+    if not len(speed):
+        return slope, slope
     base_s = float(np.max(limits.of("R05", "slope_base_s"), initial=0))
     before = earlier(samples, known, base_s)
-    when = samples.time_us[known]
-    passed_s = np.diff(when, prepend=when[0]) / 1e6
-    moved_g = np.abs(np.diff(speed[known], prepend=speed[known[0]])) * MPH / G
-    broken = (passed_s > _of(limits.of("R05", "max_step_s"), known)) | after_failure(
-        samples, "speed", known
-    )
-    leaps = moved_g / np.maximum(passed_s, 1.0) > _of(limits.of("R05", "believable_g"), known)
-    change = (speed[known] - speed[known[before]]) * MPH / G
-    mean = change / np.maximum((when - when[before]) / 1e6, 1e-6)
-    whole = (before >= 0) & ~_any_since(broken, before)
-    slope[known] = np.where(whole, mean, np.nan)
-    steady[known] = np.where(whole & ~_any_since(leaps, before), mean, np.nan)
+    passed_us = np.diff(when, prepend=when[:1])
+    broken = passed_us > _of(limits.of("R05", "max_step_s"), known) * 1e6
+    broken |= after_failure(samples, "speed", known)
+    moved = np.abs(np.diff(speed, prepend=speed[:1]))
+    leaps = moved > _of(limits.of("R05", "believable_g"), known) * (G / MPH)
+    if leaps.any():
+        leaps &= moved > _of(limits.of("R05", "believable_g"), known) * (G / MPH / 1e6) * passed_us
+    mean = (speed - speed[before]) / np.maximum(when - when[before], 1) * (MPH / G * 1e6)
+    mean[(before < 0) | _any_since(broken, before)] = np.nan
+    slope[known] = mean
+    if not leaps.any():
+        return slope, slope
+    steady = slope.copy()
+    steady[known] = np.where(_any_since(leaps, before), np.nan, mean)
     return slope, steady
 
 
 def _any_since(flags: Flags, before: Ints) -> Flags:
     """Whether any flag stands after the sample before and up to each sample."""
+    if not flags.any():
+        return flags
     count = np.cumsum(flags)
     return np.asarray(count > count[before])
 
@@ -171,5 +179,5 @@ def _measure(quick: Flags, smooth: Values, direct: Values, slope: Values) -> Val
     return measure
 
 
-def _of(limit: Limit, rows: Ints) -> Limit:
+def _of(limit: Limit, rows: Rows) -> Limit:
     return limit[rows] if isinstance(limit, np.ndarray) else limit

@@ -10,8 +10,16 @@ import numpy as np
 from fleet_assets.episodes.levels import CLEAR, HOLD, SET, UNKNOWN
 from fleet_assets.rules.detect import Found
 from fleet_assets.rules.limits import Limits
-from fleet_assets.rules.samples import Flags, Samples, Values
-from fleet_assets.rules.windows import Ints, after_failure, rolling, stretches
+from fleet_assets.rules.samples import Samples, Values
+from fleet_assets.rules.windows import (
+    LONGEST_STEP_S,
+    Ints,
+    Rows,
+    after_failure,
+    known_rows,
+    rolling,
+    rows_at,
+)
 
 _JUMPS: Final = {
     "engine_rpm": "rpm_per_s",
@@ -19,7 +27,7 @@ _JUMPS: Final = {
     "speed": "speed_per_s",
 }
 _STUCK: Final = {
-    "engine_rpm": (("throttle_position", None), ("speed", "speed_range")),
+    "engine_rpm": (("speed", "speed_range"),),
     "speed": (("engine_rpm", "rpm_range"),),
     "accelerometer": (("speed", "speed_range"),),
 }
@@ -46,17 +54,31 @@ def jumps(samples: Samples, limits: Limits) -> Sequence[Found]:
         if name not in samples.signals:
             continue
         values = samples.signals[name]
-        known = np.flatnonzero(~np.isnan(values))
-        stretch = stretches(samples, values, limits, "R36")[known]
-        change = np.full(len(values), np.nan)
-        passed = np.maximum(np.diff(samples.time_us[known]) / 1e6, 1.0)
-        steps = np.abs(np.diff(values[known])) / passed
-        steps[(stretch[1:] != stretch[:-1]) | after_failure(samples, name, known)[1:]] = 0
-        change[known[1:]] = steps
+        known = known_rows(values)
+        of_known = values[known]
+        # as no less than a second counts, this alone tells all that may be one
+        change = np.abs(np.diff(of_known))
+        maybe = np.flatnonzero(change >= np.min(limits.of("R36", parameter)))
+        if not len(maybe):
+            continue
+        before, after = (rows_at(known, maybe + step) for step in (0, 1))
+        passed_s = (samples.time_us[after] - samples.time_us[before]) / 1e6
+        a_second = change[maybe] / np.maximum(passed_s, 1.0)
+        longest_s = np.minimum(_at(limits.of("R36", "max_gap"), after), LONGEST_STEP_S)
+        jumped = (
+            (samples.vehicle[before] == samples.vehicle[after])
+            & (passed_s <= longest_s)
+            & (a_second >= _at(limits.of("R36", parameter), after))
+            & ~after_failure(samples, name, known)[maybe + 1]
+        )
+        if not jumped.any():
+            continue
         levels = np.full(len(values), UNKNOWN, np.int8)
         levels[known] = CLEAR
-        levels[change >= limits.of("R36", parameter)] = SET
-        found.append(Found(f"R36/{name}", levels, change))
+        levels[after[jumped]] = SET
+        measure = np.full(len(values), np.nan)
+        measure[after] = a_second
+        found.append(Found(f"R36/{name}", levels, measure))
     return found
 
 
@@ -68,65 +90,63 @@ def stuck(samples: Samples, limits: Limits) -> Sequence[Found]:
         axes = _AXES if name == "accelerometer" else (name,)
         if any(axis not in samples.signals for axis in axes):
             continue
-        same, known = _unchanged(samples, axes)
-        if name == "speed":
-            same &= samples.signals["speed"] > 0
-        levels = np.where(same, np.int8(HOLD), np.int8(CLEAR))
-        levels[~known] = UNKNOWN
+        known = known_rows(*(samples.signals[axis] for axis in axes))
+        starts, ends = _long_runs(samples, axes, known, duration_s)
+        if not len(starts):
+            continue
+        levels = np.full(len(samples), UNKNOWN, np.int8)
+        levels[known] = CLEAR
+        same = rows_at(known, _ranges(starts + 1, ends + 1))
+        levels[same] = HOLD
+        first, last = rows_at(known, starts), rows_at(known, ends)
+        inside = _ranges(first, last + 1)
+        run = np.zeros(len(samples), np.int64)
+        run[inside] = np.repeat(np.arange(1, len(first) + 1), last - first + 1)
         moved = np.full(len(samples), np.nan)
-        run: Ints = np.cumsum(~same | samples.is_first, dtype=np.int64)
-        for rows in _long_runs(samples, same, known, duration_s):
-            for other, parameter in correlated:
-                if parameter is None or other not in samples.signals:
-                    continue
-                span = _span(samples, other, rows, run, duration_s)
-                moves = span >= _at(limits.of("R35", parameter), rows)
-                levels[rows[moves]] = SET
-                moved[rows] = np.fmax(moved[rows], span)
+        for other, parameter in correlated:
+            if other not in samples.signals:
+                continue
+            span = _span(samples, other, inside, run, duration_s)[same]
+            levels[same[span >= _at(limits.of("R35", parameter), same)]] = SET
+            moved[same] = np.fmax(moved[same], span)
         found.append(Found(f"R35/{name}", levels, moved))
     return found
 
 
-def _unchanged(samples: Samples, axes: Sequence[str]) -> tuple[Flags, Flags]:
-    """Rows whose values are those of the known row before, and rows that are known."""
-    known = np.logical_and.reduce([~np.isnan(samples.signals[axis]) for axis in axes])
-    rows = np.flatnonzero(known)
-    same = np.zeros(len(samples), np.bool_)
-    equal = samples.vehicle[rows[1:]] == samples.vehicle[rows[:-1]]
+def _long_runs(
+    samples: Samples, axes: Sequence[str], known: Rows, least_s: float
+) -> tuple[Ints, Ints]:
+    """First and last position, among the known, of runs of equal values that last long enough."""
+    whose, when = samples.vehicle[known], samples.time_us[known]
+    mine = whose[1:] == whose[:-1]
+    same = mine.copy()
     for axis in axes:
-        values = samples.signals[axis]
-        equal &= values[rows[1:]] == values[rows[:-1]]
-    same[rows[1:]] = equal
-    return same, known
-
-
-def _long_runs(samples: Samples, same: Flags, known: Flags, least_s: float) -> list[Ints]:
-    """Rows of all runs of equal values that last long enough; one array, or none."""
-    rows = np.flatnonzero(known)
-    if not len(rows):
-        return []
-    run = np.cumsum(~same[rows])
-    starts = np.flatnonzero(np.diff(run, prepend=run[0] - 1))
-    ends = np.append(starts[1:], len(rows)) - 1
-    lasts = (samples.time_us[rows[ends]] - samples.time_us[rows[starts]]) / 1e6
+        values = samples.signals[axis][known]
+        same &= values[1:] == values[:-1]
+        if axis == "speed":
+            same &= values[1:] > 0
+    edges = np.flatnonzero(np.diff(same.view(np.int8), prepend=0, append=0))
+    starts, ends = edges[::2], edges[1::2]
     # one that touches an edge of the window may be longer than it looks
-    open_ = (
-        samples.is_first[rows[starts]]
-        | (np.append(samples.vehicle[rows[1:]] != samples.vehicle[rows[:-1]], True)[ends])
-    )
-    long = (lasts >= least_s) | (open_ & (ends > starts))
-    picked = np.repeat(long, ends - starts + 1) & same[rows]
-    return [rows[picked]] if picked.any() else []
+    begins = np.append(True, ~mine)
+    is_open = begins[starts] | np.append(begins, True)[ends + 1]
+    long = is_open | (when[ends] - when[starts] >= least_s * 1e6)
+    return starts[long], ends[long]
 
 
-def _span(samples: Samples, other: str, rows: Ints, run: Ints, window_s: float) -> Values:
-    """Range of another signal over the trailing window of these rows, within their runs."""
+def _span(samples: Samples, other: str, inside: Ints, run: Ints, window_s: float) -> Values:
+    """Range of another signal over the trailing window of each row, within its run."""
     values = np.full(len(samples), np.nan)
-    concerned = np.isin(run, np.unique(run[rows]))
-    values[concerned] = samples.signals[other][concerned]
+    values[inside] = samples.signals[other][inside]
     highest = rolling(samples, values, window_s, "max", run)
-    lowest = rolling(samples, values, window_s, "min", run)
-    return np.take(highest - lowest, rows)
+    return np.asarray(highest - rolling(samples, values, window_s, "min", run))
+
+
+def _ranges(starts: Ints, ends: Ints) -> Ints:
+    """All numbers from each start to before its end, one range after the other."""
+    lengths = ends - starts
+    offsets = np.cumsum(lengths) - lengths
+    return np.asarray(np.arange(int(lengths.sum())) + np.repeat(starts - offsets, lengths))
 
 
 def _at(limit: float | Values, rows: Ints) -> float | Values:
