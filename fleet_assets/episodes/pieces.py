@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from fleet_assets.episodes.levels import CLEAR, HOLD, SET, UNKNOWN, Levels
+from fleet_assets.episodes.levels import HOLD, SET, UNKNOWN, Levels
 
 RUN: Final = 0
 """The condition holds from a sample that sets it."""
@@ -94,12 +94,10 @@ def pieces(
         marks: tell of windows that begin with a clear sample. Needed where silence is survived,
             and for windows that are shorter than the gap.
     """
-    if not marks and not np.any((levels == SET) | (levels == HOLD)):
+    known = np.flatnonzero(levels != UNKNOWN) if marks else _worth_looking(vehicle, levels)
+    if not len(known):
         return _nothing()
-    known = np.flatnonzero(levels != UNKNOWN)
     level = levels[known]
-    if not len(known) or not (marks or np.any(level != CLEAR)):
-        return _nothing()
     whose, when = vehicle[known], time_us[known]
     first = np.empty(len(known), np.bool_)
     first[0] = True
@@ -117,6 +115,21 @@ def pieces(
         known, whose[starts], part, starts, ends, first[starts],
         _ended_by(part, ends, state, first, silent),
     )  # fmt: skip
+
+
+def _worth_looking(vehicle: NDArray[np.int32], levels: Levels) -> Ints:
+    """Known samples of the vehicles that have any which is not clear; mostly these are few."""
+    not_clear = np.flatnonzero((levels == SET) | (levels == HOLD))
+    if not len(not_clear):
+        return not_clear
+    codes = vehicle[not_clear]
+    concerned = codes[np.flatnonzero(np.diff(codes, prepend=codes[0] - 1))]
+    starts = np.searchsorted(vehicle, concerned)
+    lengths = np.searchsorted(vehicle, concerned, side="right") - starts
+    offsets = np.cumsum(lengths) - lengths
+    rows = np.arange(int(lengths.sum())) + np.repeat(starts - offsets, lengths)
+    known: Ints = rows[levels[rows] != UNKNOWN]
+    return known
 
 
 def peaks(values: NDArray[np.float64], found: Pieces) -> tuple[NDArray[np.float64], Ints]:

@@ -100,6 +100,24 @@ def age_s(samples: Samples, values: Values, stretch: Ints) -> Values:
     return out
 
 
+def near_any(samples: Samples, flags: Flags, seconds: float) -> Flags:
+    """Rows within so many seconds before or after a flagged one of the same vehicle."""
+    near = np.zeros(len(samples), np.bool_)
+    at = np.flatnonzero(flags)
+    if not len(at):
+        return near
+    most = round(seconds * 1e6)
+    numbers = np.arange(len(at))
+    place = np.repeat(
+        np.append(numbers, len(at)), np.diff(np.concatenate([[0], at + 1, [len(samples)]]))
+    )  # how many flagged rows lie before each row
+    for other in (at[np.maximum(place - 1, 0)], at[np.minimum(place, len(at) - 1)]):
+        near |= (np.abs(samples.time_us[other] - samples.time_us) <= most) & (
+            samples.vehicle[other] == samples.vehicle
+        )
+    return near
+
+
 def whole_vehicles(samples: Samples, flags: Flags) -> Flags:
     """Rows of the vehicles of which any row is flagged."""
     starts = np.flatnonzero(samples.is_first)

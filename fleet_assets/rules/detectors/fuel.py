@@ -10,7 +10,7 @@ from fleet_assets.episodes.levels import below
 from fleet_assets.rules.detect import Found
 from fleet_assets.rules.limits import Limits
 from fleet_assets.rules.samples import Samples
-from fleet_assets.rules.windows import age_s, rolling, stretches, whole_vehicles
+from fleet_assets.rules.windows import age_s, near_any, rolling, stretches, whole_vehicles
 
 
 def low_fuel(samples: Samples, limits: Limits) -> Sequence[Found]:
@@ -19,14 +19,17 @@ def low_fuel(samples: Samples, limits: Limits) -> Sequence[Found]:
     if "fuel_level" not in samples.signals:
         return []
     window_s = float(np.max(limits.of("R26", "window_s")))
-    # a vehicle whose values are all high has no low median
-    low = whole_vehicles(samples, level <= limits.of("R26", "clear"))
+    low = level <= limits.of("R26", "clear")
     median = level
-    if low.any():
-        concerned = np.where(low, level, np.nan)
+    if low.any():  # a vehicle whose values are all high has no low median
+        concerned = np.where(whole_vehicles(samples, low), level, np.nan)
         stretch = stretches(samples, concerned, limits, "R26")
-        median = np.where(low, rolling(samples, concerned, window_s, "median", stretch), level)
-        median[age_s(samples, concerned, stretch) < window_s] = np.nan
+        young = age_s(samples, concerned, stretch) < window_s
+        # nor has a window without a low value; what is far from all of them is in no other window
+        near = np.where(near_any(samples, low, window_s), concerned, np.nan)
+        median = rolling(samples, near, window_s, "median", stretch)
+        median = np.where(np.isnan(median), level, median)
+        median[young] = np.nan
     return [
         Found(
             rule,
