@@ -83,7 +83,10 @@ def main(hours: str = "4") -> None:
         for name, has_accelerometer in (("accelerometer", True), ("wheel speed alone", False)):
             rows = sampled(road, rate_hz, has_accelerometer=has_accelerometer)
             recall, alarms = score(road, found_in(rows))
-            table.add_row(f"{rate_hz:g} Hz", name, *_shares(recall), f"{alarms:.1f}")
+            shares = _shares(recall)
+            if not has_accelerometer:
+                shares[-1] = "–"  # it says nothing of corners
+            table.add_row(f"{rate_hz:g} Hz", name, *shares, f"{alarms:.1f}")
         recall, alarms = score(road, single_samples(sampled(road, rate_hz)))
         table.add_row(f"{rate_hz:g} Hz", "any one sample", *_shares(recall), f"{alarms:.1f}")
     Console(width=120).print(table)

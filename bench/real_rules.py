@@ -78,9 +78,9 @@ def main(folder: str | None = None) -> None:
         ("any severity", told.height, MOST_OF_ANY),
     ):
         verdict = "met" if count / total < most else "NOT met"
-        Console().print(
-            f"mechanical, GPS and sensor types, {name}: 1 in {total / max(count, 1):,.1f} "
-            f"vehicle-hours; allowed 1 in {1 / most:g}: {verdict}"
+        Console(width=120).print(
+            f"mechanical, GPS and sensor types, {name}: {count} in {total:,.1f} vehicle-hours; "
+            f"allowed fewer than 1 in {1 / most:g}: {verdict}"
         )
     Console().print(f"recorded nulls, which are true: {health.height - told.height}")
     if folder:
@@ -175,7 +175,7 @@ def _draw(telemetry: pl.DataFrame, found: pl.DataFrame, folder: Path) -> None:
             axis.plot(rows["event_time"], rows[name].cast(pl.Float64), ".-", markersize=3)
             axis.axvspan(start, end, color="orange", alpha=0.4)
             axis.set_ylabel(name, fontsize=7)
-        figure.suptitle(f"{rule} {condition} {vehicle} peak {peak}", fontsize=9)
+        figure.suptitle(f"{rule} {condition} {vehicle} peak {peak or 0:.4g}", fontsize=9)
         name = f"{condition.replace('/', '-')}_{vehicle}_{start:%Y%m%dT%H%M%S}.png"
         figure.savefig(folder / name, dpi=70)
         plt.close(figure)

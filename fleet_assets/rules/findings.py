@@ -23,7 +23,8 @@ RULE_SCHEMA: Final = pl.Schema(
     }
 )
 """Of the catalogue: `base_rule_id` is the rule whose tier it is, or itself; `rank` orders the tiers
-of a condition, the highest last."""
+of a condition, the highest last. `rule_id` may name after a slash what of the vehicle it is about,
+where that has a severity of its own."""
 FINDING_SCHEMA: Final = pl.Schema(
     {
         "vehicle_id": pl.String(),
@@ -49,14 +50,14 @@ _BASE = ["vehicle_id", "condition"]
 
 def ladder(catalogue: Catalogue) -> pl.DataFrame:
     """The tiers of a catalogue: rows of RULE_SCHEMA."""
-    return pl.DataFrame(
-        [
-            (rule.id, rule.base_id, rule.type, rule.severity, rank)
-            for rank, rule in enumerate(catalogue.rules)
-        ],
-        schema=RULE_SCHEMA,
-        orient="row",
-    )
+    rows = []
+    for rank, rule in enumerate(catalogue.rules):
+        of_subjects = {f"{rule.id}/{name}": severity for name, severity in rule.severity_of.items()}
+        rows += [
+            (rule_id, rule.base_id, rule.type, severity, rank)
+            for rule_id, severity in {rule.id: rule.severity, **of_subjects}.items()
+        ]
+    return pl.DataFrame(rows, schema=RULE_SCHEMA, orient="row")
 
 
 def findings(episodes: pl.DataFrame, rules: pl.DataFrame) -> pl.DataFrame:
@@ -73,9 +74,15 @@ def findings(episodes: pl.DataFrame, rules: pl.DataFrame) -> pl.DataFrame:
         of them had lasted for its duration.
     """
     subject = pl.col("condition").str.split_exact("/", 1).struct.field("field_1")
-    named = episodes.with_columns(
-        rule_id=pl.col("condition").str.split_exact("/", 1).struct.field("field_0")
-    ).join(rules, on="rule_id")
+    of_subject = rules.select(condition="rule_id", own="severity")
+    named = (
+        episodes.with_columns(
+            rule_id=pl.col("condition").str.split_exact("/", 1).struct.field("field_0")
+        )
+        .join(rules, on="rule_id")
+        .join(of_subject, on="condition", how="left")
+        .with_columns(severity=pl.coalesce("own", "severity"))
+    )
     about = pl.when(subject.is_null()).then(pl.lit("")).otherwise("/" + subject)
     named = named.with_columns(condition=pl.col("base_rule_id") + about)
     stretches = (

@@ -125,3 +125,10 @@ def test_found_and_just_not(name: str, story: Story, expected: set[str], rate_hz
     rows = found(story(trip).travel(20, 40))
     shown = set(rows.filter(pl.col("condition").str.starts_with(rule))["condition"])
     assert shown == expected
+
+
+def test_a_sensor_that_all_else_depends_on_is_graver() -> None:
+    trip = Drive(1, noise=dict(NOISE)).phase(30).phase(20, coolant_temp=NULL, fuel_level=NULL)
+    rows = found(trip).filter(pl.col("rule_id") == "R34")
+    shown = dict(rows.select("condition", "severity").iter_rows())
+    assert shown == {"R34/coolant_temp": "high", "R34/fuel_level": "medium"}
