@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from fleet_assets.episodes.levels import SET, UNKNOWN, Levels, Limit, above
+from fleet_assets.episodes.levels import Limit, above
 from fleet_assets.rules.bias import without_bias
 from fleet_assets.rules.detect import Found
 from fleet_assets.rules.limits import Limits
@@ -25,7 +25,7 @@ G: Final = 9.80665
 """Standard gravity, m/s²."""
 MPH: Final = 0.44704
 """Metres per second in a mile per hour."""
-_LONGITUDINAL: Final = {"R05": -1.0, "R06": -1.0, "R07": -1.0, "R09": 1.0, "R10": 1.0}
+_LONGITUDINAL: Final = ((("R05", "R06", "R07"), -1.0), (("R09", "R10"), 1.0))
 _LATERAL: Final = ("R12", "R13")
 
 
@@ -33,37 +33,41 @@ def harsh(samples: Samples, limits: Limits) -> Sequence[Found]:
     """All rules on acceleration."""
     found: list[Found] = []
     slope, steady = speed_slopes_g(samples, limits)
+    forward = quick = None
     if "accel_x" in samples.signals:
         forward = without_bias(samples, "accel_x") / G
         quick = _quick(samples, forward, limits)
-        smooth = _mean(samples, forward, limits, quick)
-    else:
-        forward = smooth = np.full(len(samples), np.nan)
-        quick = np.zeros(len(samples), np.bool_)
-    both_ways = _measure(quick, smooth, forward, steady)
-    signed = {sign: (sign * both_ways, sign * forward, sign * slope) for sign in (-1.0, 1.0)}
-    for rule, sign in _LONGITUDINAL.items():
-        measure, direct, change = signed[sign]
-        if not np.any(measure >= limits.of(rule, "clear")):
-            continue
-        levels = _judged(rule, limits, quick, measure, direct, change, samples)
-        if rule == "R07":
-            agrees = -slope >= limits.of(rule, "set") * np.asarray(limits.of(rule, "agree_share"))
-            measure = np.where(np.isnan(forward), np.nan, measure)
-            levels = np.where(np.isnan(forward), np.int8(UNKNOWN), levels)
-            levels = np.where((levels == SET) & ~agrees, np.int8(0), levels)
-        found.append(Found(rule, levels, measure))
+    for rules, sign in _LONGITUDINAL:
+        measure = sign * steady
+        if forward is not None and quick is not None:
+            felt = _felt(samples, sign * forward, sign * slope, limits, quick)
+            measure = np.where(_told(samples, forward, limits), felt, measure)
+        for rule in rules:
+            if rule == "R07":
+                if forward is None:
+                    continue
+                agrees = sign * slope >= limits.of(rule, "set") * np.asarray(
+                    limits.of(rule, "agree_share")
+                )
+                measure = np.where(agrees, measure, np.fmin(measure, 0))
+                measure[np.isnan(forward)] = np.nan
+            _judge(rule, measure, limits, found)
     if "accel_y" in samples.signals:
         sideways = np.abs(without_bias(samples, "accel_y")) / G
-        mean = _mean(samples, sideways, limits, quick)
         nothing = np.full(len(samples), np.nan)
-        measure = _measure(quick, mean, sideways, nothing)
+        quick = _quick(samples, sideways, limits)
+        measure = _felt(samples, sideways, nothing, limits, quick)
         for rule in _LATERAL:
-            if not np.any(measure >= limits.of(rule, "clear")):
-                continue
-            levels = _judged(rule, limits, quick, measure, sideways, nothing, samples)
-            found.append(Found(rule, levels, measure))
+            _judge(rule, measure, limits, found)
     return found
+
+
+def _judge(rule: str, measure: Values, limits: Limits, found: list[Found]) -> None:
+    """Adds what a rule says, unless it is nowhere near."""
+    clear = limits.of(rule, "clear")
+    if np.any(measure >= clear):
+        levels = above(measure, limits.of(rule, "set"), clear, inclusive=True)
+        found.append(Found(rule, levels, measure))
 
 
 def speed_slopes_g(samples: Samples, limits: Limits) -> tuple[Values, Values]:
@@ -106,6 +110,17 @@ def _any_since(flags: Flags, before: Ints) -> Flags:
     return np.asarray(count > count[before])
 
 
+def _told(samples: Samples, direct: Values, limits: Limits) -> Flags:
+    """Rows at which the accelerometer speaks, or has just spoken in a message of its own."""
+    known = ~np.isnan(direct)
+    if known.all():
+        return known
+    last = np.maximum.accumulate(np.where(known, np.arange(len(known)), 0))
+    longest_us = _of(limits.of("R05", "max_step_s"), slice(None)) * 1e6
+    just_now = samples.time_us - samples.time_us[last] <= longest_us
+    return np.asarray(known[last] & just_now & (samples.vehicle[last] == samples.vehicle))
+
+
 def _quick(samples: Samples, values: Values, limits: Limits) -> Flags:
     """Samples that come at the rate at which means are taken; half a step of jitter is allowed."""
     quick = np.zeros(len(values), np.bool_)
@@ -143,40 +158,29 @@ def _mean(samples: Samples, values: Values, limits: Limits, quick: Flags) -> Val
     return out
 
 
-def _judged(
-    rule: str,
-    limits: Limits,
-    quick: Flags,
-    measure: Values,
-    direct: Values,
-    slope: Values,
-    samples: Samples,
-) -> Levels:
-    """What a rule says, whichever way the sampling allows."""
-    set_at, clear = limits.of(rule, "set"), limits.of(rule, "clear")
-    levels = above(measure, set_at, clear, inclusive=True)
-    alone = np.flatnonzero((levels == SET) & ~quick & ~np.isnan(direct))
-    if len(alone):
-        share = limits.of("R05", "confirm_share")
-        limit = _of(set_at, alone)
-        previous = np.maximum(alone - 1, 0)
-        steps_s = (samples.time_us[alone] - samples.time_us[previous]) / 1e6
-        in_a_row = (
-            (samples.vehicle[previous] == samples.vehicle[alone])
-            & (alone > 0)
-            & (direct[previous] >= limit)
-            & (steps_s <= _of(limits.of("R05", "max_step_s"), alone))
-        )
-        confirmed = slope[alone] >= limit * _of(share, alone)
-        levels[alone[~(in_a_row | confirmed)]] = 0
-    return levels
+def _felt(samples: Samples, direct: Values, slope: Values, limits: Limits, quick: Flags) -> Values:
+    """What the accelerometer says: its mean, or of slow samples what two of three agree on.
 
-
-def _measure(quick: Flags, smooth: Values, direct: Values, slope: Values) -> Values:
-    """What the rules go by: the mean, else the sample, else the slope of speed."""
-    measure = np.where(np.isnan(direct), slope, direct)
-    measure[quick] = smooth[quick]
-    return measure
+    The three are the sample, the one before, and the slope of speed, which ends with the sample and
+    counts by its share.
+    """
+    felt = _mean(samples, direct, limits, quick)
+    known = np.flatnonzero(~np.isnan(direct))
+    before = np.full(len(known), np.nan)
+    steps_us = np.diff(samples.time_us[known])
+    near = (samples.vehicle[known[1:]] == samples.vehicle[known[:-1]]) & (
+        steps_us <= _of(limits.of("R05", "max_step_s"), known[1:]) * 1e6
+    )
+    before[1:][near] = direct[known[:-1]][near]
+    is_slow = ~quick[known]
+    slow, before = known[is_slow], before[is_slow]
+    now = direct[slow]
+    change = slope[slow] / _of(limits.of("R05", "confirm_share"), slow)
+    agreed = np.minimum(now, 0)  # nothing confirms it
+    for one, other in ((now, before), (now, change), (before, change)):
+        agreed = np.fmax(agreed, np.minimum(one, other))
+    felt[slow] = agreed
+    return felt
 
 
 def _of(limit: Limit, rows: Rows) -> Limit:
