@@ -155,8 +155,8 @@ def _hours(files: pl.DataFrame, first: str | None, last: str | None) -> list[str
         if given is not None:
             try:
                 hour_start(given)
-            except ValueError as error:
-                raise FleetError(str(error)) from None
+            except ValueError:
+                raise FleetError(f"{given!r} is no hour, such as 2026-01-01T05.") from None
     known: list[str] = sorted(files["event_hour"].unique().to_list())
     return [hour for hour in known if (first or hour) <= hour <= (last or hour)]
 
