@@ -174,8 +174,11 @@ class Flow:
         return {
             "telemetry": open_("telemetry").read().sort("vehicle_id", "event_time"),
             "rejects": open_("telemetry_rejects").read(columns=rejects).sort(rejects),
+            # of equal messages the first to arrive is the accepted one, in whichever partition
             "outcomes": open_("telemetry_outcomes").read()
-            .group_by("event_hour", "kafka_partition").agg(pl.col(TOTALS).sum())
+            .group_by("event_hour").agg(pl.col(TOTALS).sum()).sort("event_hour"),
+            "read": open_("telemetry_outcomes").read()
+            .group_by("event_hour", "kafka_partition").agg(pl.col("read", "late").sum())
             .sort("event_hour", "kafka_partition"),
             "vehicle_outcomes": open_("vehicle_outcomes").read().sort("event_hour", "vehicle_id"),
             "vehicle_hours": open_("vehicle_hours").read().sort("event_hour", "vehicle_id"),
