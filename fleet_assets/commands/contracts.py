@@ -76,19 +76,11 @@ def dictionary(
     ] = False,
 ) -> None:
     """Print the data dictionary: signals, reject reasons, tables."""
+    from fleet_assets.commands.pages import give
     from fleet_assets.contracts.dictionary import REGENERATE, data_dictionary
-    from fleet_assets.errors import FleetError
 
-    text = data_dictionary()
-    if check:
-        path = output or Path("docs/data-dictionary.md")
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
-            raise FleetError(f"{path} is not current: run `{REGENERATE}`.")
-        typer.echo(f"{path} is current.")
-    elif output is None:
-        sys.stdout.write(text)
-    else:
-        output.write_text(text, encoding="utf-8")
+    usual = Path("docs/data-dictionary.md")
+    give(data_dictionary(), output, check=check, usual=usual, regenerate=REGENERATE)
 
 
 def _judged(file: Path, any_time: bool) -> Iterator[tuple[int, list[tuple[int, Finding]]]]:

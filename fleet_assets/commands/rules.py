@@ -108,17 +108,9 @@ def docs(
     ] = False,
 ) -> None:
     """Print the rules as a page."""
-    from fleet_assets.errors import FleetError
+    from fleet_assets.commands.pages import give
     from fleet_assets.rules.catalogue import read_catalogue
     from fleet_assets.rules.document import REGENERATE, rules_page
 
-    text = rules_page(read_catalogue())
-    if check:
-        path = output or Path("docs/rules.md")
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
-            raise FleetError(f"{path} is not current: run `{REGENERATE}`.")
-        typer.echo(f"{path} is current.")
-    elif output is None:
-        sys.stdout.write(text)
-    else:
-        output.write_text(text, encoding="utf-8")
+    usual = Path("docs/rules.md")
+    give(rules_page(read_catalogue()), output, check=check, usual=usual, regenerate=REGENERATE)
