@@ -103,9 +103,11 @@ def backtest(
 def _known(settings: Any) -> InForce:
     from fleet_assets.rules.resolve import InForce
     from fleet_assets.settings import resolve_endpoints
+    from fleet_assets.warehouse.rule_changes import overrides_in_force
     from fleet_assets.warehouse.rule_vehicles import vehicles_by_time
 
-    return InForce(vehicles_by_time(resolve_endpoints(settings).postgres_url))
+    url = resolve_endpoints(settings).postgres_url
+    return InForce(vehicles_by_time(url), overrides_in_force(url))
 
 
 def _changed(catalogue: Any, known: InForce, changes: list[str]) -> tuple[Any, InForce]:
@@ -143,7 +145,11 @@ def _changed(catalogue: Any, known: InForce, changes: list[str]) -> tuple[Any, I
         schema = known.overrides.schema
         begin = pl.datetime(1970, 1, 1, time_unit="us", time_zone="UTC")
         more = pl.DataFrame(row, schema=schema).with_columns(valid_from=begin)
-        known = replace(known, overrides=pl.concat([known.overrides, more]))
+        # it takes the place of those that are in force for the same fleet, model or vehicle
+        others = known.overrides.join(
+            more, on=["rule_id", "parameter", "scope", "scope_value"], how="anti"
+        )
+        known = replace(known, overrides=pl.concat([others, more]))
     return catalogue, known
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
-import socket
 import sys
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from fleet_assets.commands.who import who
 
 if TYPE_CHECKING:
     import polars as pl
@@ -123,7 +123,7 @@ def release(
     _require_hour(hour)
     if not reason.strip():
         raise FleetError('An override needs a reason: --reason "why it may go on".')
-    release_hour(service_address("postgres_url"), stage.value, hour, reason.strip(), _who())
+    release_hour(service_address("postgres_url"), stage.value, hour, reason.strip(), who())
     typer.echo(f"{stage.value} of {hour} is released; what depends on it goes on at the next try.")
 
 
@@ -134,7 +134,7 @@ def revoke(hour: Hour, stage: StageOption) -> None:
     from fleet_assets.warehouse.overrides import revoke as revoke_hour
 
     _require_hour(hour)
-    revoke_hour(service_address("postgres_url"), stage.value, hour, _who())
+    revoke_hour(service_address("postgres_url"), stage.value, hour, who())
     typer.echo(f"{stage.value} of {hour} is no longer released.")
 
 
@@ -256,11 +256,3 @@ def _require_hour(key: str | None) -> None:
         hour_start(key)
     except ValueError as error:
         raise FleetError(f"{error}.") from None
-
-
-def _who() -> str:
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        user = "unknown"
-    return f"{user}@{socket.gethostname()}"

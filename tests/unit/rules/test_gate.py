@@ -87,6 +87,8 @@ def test_false_alarms_are_counted_by_severity_and_driving_is_not_among_them(gate
     assert [line.split(":")[0] for line in told] == ["high and critical"]
     told = broken_by_alarms(gates, findings(*mild), vehicle_hours=100)
     assert [line.split(":")[0] for line in told] == ["any severity"]
+    true = [finding("a", 100 * n, "sensor_failure") | {"rule_id": "R34"} for n in range(60)]
+    assert broken_by_alarms(gates, findings(*true), vehicle_hours=100) == []
 
 
 def test_growth_counts_from_a_number_on(gates: Gates) -> None:
