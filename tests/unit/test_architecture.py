@@ -14,6 +14,7 @@ OURS = ("fleet_assets", "partitions", "sensors")
 # A layer may import itself and what stands here; what is in no layer may be imported by anybody.
 CONTRACTS, TIME = "fleet_assets.contracts", "partitions"
 EPISODES, RULES = "fleet_assets.episodes", "fleet_assets.rules"
+TRIPS = "fleet_assets.trips"
 DOMAIN = "fleet_assets.telemetry"
 ADAPTERS = ("fleet_assets.kafka", "fleet_assets.lake", "fleet_assets.warehouse")
 REJECTS = "fleet_assets.rejects"
@@ -31,7 +32,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     DOMAIN: FOUNDATION,
     EPISODES: (),
     RULES: (*BASICS, CONTRACTS, EPISODES),
-    **dict.fromkeys(ADAPTERS, (*FOUNDATION, DOMAIN, EPISODES, RULES, *ADAPTERS)),
+    TRIPS: (*BASICS, CONTRACTS, EPISODES),
+    **dict.fromkeys(ADAPTERS, (*FOUNDATION, DOMAIN, EPISODES, RULES, TRIPS, *ADAPTERS)),
     FLOW: (*FOUNDATION, SETTINGS, DOMAIN, *ADAPTERS),
     REJECTS: (*FOUNDATION, DOMAIN, *ADAPTERS),
     ASSETS: (*FOUNDATION, SETTINGS, DOMAIN, *ADAPTERS, REJECTS, FLOW),

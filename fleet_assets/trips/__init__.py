@@ -1,0 +1,1 @@
+"""Trips: when a vehicle was on its way, how far it went, and how long it stood meanwhile."""
