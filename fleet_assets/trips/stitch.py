@@ -93,7 +93,8 @@ def _chained(pieces: pl.DataFrame, limits: TripLimits) -> pl.DataFrame:
     )
     of_run = pl.col("is_run")
     runs = ordered.group_by(*_OF, "run", maintain_order=True).agg(
-        pl.col("entry_seen_us", "entry_is_silent").first(),
+        pl.col("started_us", "entry_seen_us", "entry_is_silent").first(),
+        ended_us=pl.col("ended_us").filter(of_run).first(),
         rested_us=pl.col("seen_us").filter(~of_run).sum(),
         was_silent=pl.col("is_silent").filter(~of_run).any(),
         was_off=pl.col("is_off").filter(~of_run).any(),
@@ -130,9 +131,13 @@ def _goes_on(limits: TripLimits) -> pl.Expr:
         pl.col("gps_lat_entering"), pl.col("gps_lon_entering"),
     )  # fmt: skip
     counted = (pl.col("odometer_entering") - before("odometer_leaving")) * M_PER_MILE
-    travels = (travelled >= limits.travel_m).fill_null(value=False) | (
-        counted >= limits.travel_m
-    ).fill_null(value=False)
+    seconds = (pl.col("started_us") - before("ended_us")) / 1e6
+    least = pl.max_horizontal(
+        pl.lit(limits.travel_m), seconds * limits.moving_mph * M_PER_MILE / 3600
+    )  # a car that is found elsewhere after days has not been driven all the time
+    travels = pl.any_horizontal(
+        (metres >= least).fill_null(value=False) for metres in (travelled, counted)
+    )
     silent = before("was_silent") | pl.col("entry_is_silent")
     short = before("rested_us") + pl.col("entry_seen_us") <= limits.rest_us
     return (~before("was_off") & short & (~silent | travels)).fill_null(value=False)

@@ -126,11 +126,12 @@ class Pass:
 
     def _travels(self, row: Row) -> bool:
         at = self.on[-1]
+        least = max(500, (row.second - at.second) / 3600 * 5 * MILE)
         here, there = self._known(row, "position"), self._known(at, "position")
-        if here and there and metres(there, here) >= 500:
+        if here and there and metres(there, here) >= least:
             return True
         now, then = self._known(row, "odometer"), self._known(at, "odometer")
-        return None not in (now, then) and (now - then) * MILE >= 500
+        return None not in (now, then) and (now - then) * MILE >= least
 
     def _known(self, row: Row, name: str) -> Any:
         """As last known within a minute."""
@@ -313,6 +314,11 @@ def test_a_trip_begins_at_five_miles_an_hour(mph: float, count: int) -> None:
 def test_a_silence_ends_a_trip_unless_it_was_travelled(then: dict[str, Any], count: int) -> None:
     before = drive(0, 600, 50, position=(48.0, 9.0), odometer=100.0)
     assert len(spans([*before, *drive(1500, 600, 50, **then)])) == count
+
+
+def test_a_car_found_elsewhere_the_next_day_was_not_driven_all_night() -> None:
+    before = drive(0, 600, 50, position=(48.0, 9.0))
+    assert len(spans([*before, *drive(86_400, 600, 50, position=(48.2, 9.0))])) == 2
 
 
 def test_ignition_off_ends_a_trip_by_ignition_at_once() -> None:
