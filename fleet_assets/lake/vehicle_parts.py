@@ -20,6 +20,7 @@ def vehicle_parts(
     event_hour: str,
     signals: Sequence[str],
     *,
+    as_they_are: Sequence[str] = (),
     context: timedelta = timedelta(),
     most_rows: int = PART_ROWS,
 ) -> Iterator[pl.DataFrame]:
@@ -29,6 +30,7 @@ def vehicle_parts(
         telemetry: the table.
         event_hour: key of the hour.
         signals: numbers and flags that are wanted, as Float64.
+        as_they_are: further columns that are wanted, in their own type.
         context: how much of the time before the hour is wanted, at most an hour.
         most_rows: about how many rows of the hour at a time; a vehicle is not divided.
     """
@@ -39,7 +41,7 @@ def vehicle_parts(
     files = files.filter((pl.col("max.event_time") >= start - context).fill_null(True))
     rows = telemetry.scan(files)
     wanted = rows.filter(pl.col("event_time") >= start - context).select(
-        *_ALWAYS, *(pl.col(name).cast(pl.Float64) for name in signals)
+        *_ALWAYS, *as_they_are, *(pl.col(name).cast(pl.Float64) for name in signals)
     )
     for first, last in vehicle_ranges(rows.filter(pl.col("event_hour") == event_hour), most_rows):
         mine = pl.col("vehicle_id").is_between(pl.lit(first), pl.lit(last))
