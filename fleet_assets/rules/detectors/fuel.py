@@ -14,7 +14,10 @@ from fleet_assets.rules.windows import age_s, near_any, rolling, stretches, whol
 
 
 def low_fuel(samples: Samples, limits: Limits) -> Sequence[Found]:
-    """By the trailing median, which sloshing does not move; unknown until its window is full."""
+    """By the trailing median, which sloshing does not move; unknown until its window is full.
+
+    A window without any low value needs no filling: it cannot have a low median.
+    """
     level = samples.of("fuel_level")
     if "fuel_level" not in samples.signals:
         return []
@@ -29,7 +32,10 @@ def low_fuel(samples: Samples, limits: Limits) -> Sequence[Found]:
         near = np.where(near_any(samples, low, window_s), concerned, np.nan)
         median = rolling(samples, near, window_s, "median", stretch)
         median = np.where(np.isnan(median), level, median)
-        median[young] = np.nan
+        # only where a low value is in the window so far: a drive that begins with a full tank is
+        # clear at once, whatever the vehicle shows in other hours
+        lowest = rolling(samples, near, window_s, "min", stretch)
+        median[young & (lowest <= limits.of("R26", "clear"))] = np.nan
     return [
         Found(
             rule,

@@ -158,3 +158,14 @@ def test_an_override_counts_from_its_time_on_and_the_most_specific_wins() -> Non
     rows = found(trip, known=in_force(overrides=[mine, fleet])).filter(pl.col("rule_id") == "R18")
     assert rows["ended_at"].to_list() == [late - timedelta(seconds=1)]
     assert rules_of(found(trip, known=in_force(overrides=[fleet | {"scope_value": "f2"}]))) == []
+
+
+def test_a_short_drive_with_a_full_tank_ends_low_fuel_in_one_pass_and_by_hours() -> None:
+    trip = drive().phase(700, fuel_level=8).gap(7200).phase(200, fuel_level=90)
+    trip = trip.gap(7200).phase(700, fuel_level=8)
+    whole, by_hours = (
+        rows.filter(pl.col("rule_id") == "R26").drop("is_open")
+        for rows in (found(trip), found_by_hours(trip))
+    )
+    assert whole.height == 2
+    assert_frame_equal(by_hours, whole)
