@@ -84,6 +84,7 @@ def _positions(samples: Samples, limits: Limits) -> list[Found]:
         (lat[fixes[1:]] == lat[fixes[:-1]])
         & (lon[fixes[1:]] == lon[fixes[:-1]])
         & (samples.vehicle[fixes[1:]] == samples.vehicle[fixes[:-1]])
+        & (np.diff(samples.time_us[fixes]) <= LONGEST_STEP_S * 1e6)
     )
     found.append(Found("R33/same", both(_flags(same, named), moving), speed))
     return found

@@ -136,3 +136,13 @@ def test_wherever_the_hour_turns(steps: list[tuple[str, int]], rate: float, befo
     trip.phase(20)
     whole = found_in(trip)
     assert_frame_equal(found_by_hours(trip).drop("is_open"), whole.drop("is_open"))
+
+
+def test_the_first_fix_after_a_long_silence_repeats_none() -> None:
+    trip = Drive().phase(120, speed=60.0).gap(7200).phase(120, speed=60.0)
+    whole, by_hours = (
+        rows.filter(pl.col("rule_id") == "R33")["started_at"].to_list()
+        for rows in (found_in(trip), found_by_hours(trip))
+    )
+    assert whole == [START + timedelta(seconds=1), START + timedelta(seconds=7321)]
+    assert by_hours == whole
