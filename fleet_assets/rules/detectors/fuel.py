@@ -1,4 +1,4 @@
-"""Fuel level (R26, R27); the sudden loss over a stop (R28) is judged by trips."""
+"""Fuel level (R26, R27); the sudden loss over a stop (R28) needs trips and is not built yet."""
 
 from __future__ import annotations
 

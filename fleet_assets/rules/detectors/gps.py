@@ -177,17 +177,15 @@ def _spoof(samples: Samples, limits: Limits, by_positions: Values, speed: Values
         return np.where(moves == SET, np.int8(UNKNOWN), moves)
     stands = _flags(speed < limits.of("R32", "still_speed"), ~np.isnan(speed))
     still = np.ones(len(samples), np.bool_)
-    known = np.ones(len(samples), np.bool_)
-    for axis in ("accel_x", "accel_y"):
+    known = np.zeros(len(samples), np.bool_)
+    for axis in ("accel_y", "accel_x"):  # the first one may be missing, sample by sample
         values = samples.of(axis)
-        if axis not in samples.signals:
-            continue
         stretch = stretches(samples, values, limits, "R32")
         span = rolling(samples, values, BASE_S, "max", stretch) - rolling(
             samples, values, BASE_S, "min", stretch
         )
-        still &= span / G < 2 * np.asarray(limits.of("R32", "still_accel_g"))
-        known &= ~np.isnan(span)
+        known = ~np.isnan(span)
+        still &= ~known | (span / G < 2 * np.asarray(limits.of("R32", "still_accel_g")))
     return both(both(moves, stands), _flags(still, known))
 
 
