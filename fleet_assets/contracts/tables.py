@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import polars as pl
 
+from fleet_assets.contracts.anomaly_tables import ANOMALY_TABLES
+from fleet_assets.contracts.columns import EVENT_HOUR, INT, REAL, TEXT, VEHICLE_ID
 from fleet_assets.contracts.reasons import REJECT_REASONS
 from fleet_assets.contracts.signals import SIGNALS, Signal
 from fleet_assets.contracts.table import UTC_MICROSECONDS, Column, Table
 
-TEXT = pl.String()
-INT = pl.Int64()
-REAL = pl.Float64()
 REASONS = tuple(REJECT_REASONS)
 
-EVENT_HOUR = Column(
-    "event_hour", TEXT, "Hour of event time, UTC, as its partition key.",
-    pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}$",
-)  # fmt: skip
-VEHICLE_ID = Column("vehicle_id", TEXT, "The vehicle.", pattern=r"^[^\x00-\x1f\x7f]{1,128}$")
 KAFKA_PARTITION = Column("kafka_partition", pl.Int32(), "Partition of the topic.", minimum=0)
 KAFKA_TOPIC_ID = Column("kafka_topic_id", TEXT, "Id of the topic: a re-created topic has another.")
 LANDING_VERSION = Column(
@@ -369,5 +363,6 @@ TABLES: tuple[Table, ...] = (
     VEHICLE_OUTCOMES,
     VEHICLE_HOUR_STATES,
     VEHICLE_HOURS,
+    *ANOMALY_TABLES,
 )
 TABLE_BY_NAME = {table.name: table for table in TABLES}

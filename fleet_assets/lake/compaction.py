@@ -38,6 +38,10 @@ SORTED_BY: Final[dict[str, tuple[str, ...]]] = {
     "vehicle_outcomes": ("vehicle_id",),
     "vehicle_hour_states": ("vehicle_id",),
     "vehicle_hours": ("vehicle_id",),
+    "segments": ("vehicle_id", "condition", "started_at"),
+    "rule_eligibility": ("vehicle_id",),
+    "rule_anomalies": ("vehicle_id", "condition", "started_at"),
+    "anomalies": ("vehicle_id", "condition", "started_at"),
     "dlq_published": ("kafka_topic_id", "kafka_partition", "kafka_offset"),
 }
 _MORE_STATISTICS: Final = {"raw_telemetry": ["event_time"]}

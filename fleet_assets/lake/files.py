@@ -216,6 +216,9 @@ ENCODINGS: Final[Mapping[str, Encodings]] = {
     ),
     "vehicle_hour_states": Encodings(statistics=("vehicle_id",)),
     "vehicle_hours": Encodings(statistics=("vehicle_id",)),
+    "segments": Encodings(dictionary=("vehicle_id", "condition"), statistics=("vehicle_id",)),
+    "rule_eligibility": Encodings(dictionary=("ineligible",), statistics=("vehicle_id",)),
+    "rule_anomalies": Encodings(statistics=("state", "closes_at")),
 }
 """By table; one that is not named has nothing special."""
 

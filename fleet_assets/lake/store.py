@@ -36,6 +36,9 @@ _STATISTICS = {
     "telemetry": "vehicle_id,event_time",
     "telemetry_rejects": "landing_version,append_time",
     "vehicle_hours": "vehicle_id",
+    "segments": "vehicle_id",
+    "rule_eligibility": "vehicle_id",
+    "rule_anomalies": "state,closes_at",
 }
 _COMMIT_ATTEMPTS = 8
 _FILE = "__file"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -15,6 +16,13 @@ from fleet_assets.episodes.pieces import Ints, pieces
 from fleet_assets.episodes.stitch import PIECE_SCHEMA
 from fleet_assets.rules.limits import Limits
 from fleet_assets.rules.samples import Samples
+
+FORM: Final = 1
+"""Raised when detectors find other things in the same telemetry: all hours are judged anew."""
+SURVIVED_US: Final = 7 * 24 * 3600 * 1_000_000
+"""Silence that a condition with `max_gap: none` survives (RULES, Gaps), in µs."""
+LONG_US: Final = 3600 * 1_000_000
+"""A silence that may span whole windows: each has to tell if it began with a clear sample."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +64,9 @@ def pieces_of(samples: Samples, limits: Limits, detectors: Sequence[Detector]) -
                 levels = np.where(samples.is_context, np.int8(UNKNOWN), levels)
             gap = _microseconds(limits.of(rule_id, "max_gap"))
             least = _microseconds(limits.of(rule_id, found.duration))
-            assert least is not None  # a duration ends
             made = pieces(
-                samples.vehicle, samples.time_us, levels, gap,
-                marks=gap is None,
-            )  # fmt: skip
+                samples.vehicle, samples.time_us, levels, gap, marks=bool(np.max(gap) >= LONG_US)
+            )
             if len(made):
                 parts.append(
                     piece_rows(
@@ -76,8 +82,9 @@ def pieces_of(samples: Samples, limits: Limits, detectors: Sequence[Detector]) -
     return pl.concat(parts)
 
 
-def _microseconds(seconds: Limit) -> int | Ints | None:
-    """Of a number of seconds; None: without end."""
+def _microseconds(seconds: Limit) -> int | Ints:
+    """Of a number of seconds; one that is endless is SURVIVED_US."""
     if isinstance(seconds, float):
-        return None if np.isinf(seconds) else round(seconds * 1e6)
-    return np.rint(np.nan_to_num(seconds, nan=0.0, posinf=1e9) * 1e6).astype(np.int64)
+        return SURVIVED_US if np.isinf(seconds) else round(seconds * 1e6)
+    whole = np.nan_to_num(seconds, nan=0.0, posinf=SURVIVED_US / 1e6)
+    return np.rint(whole * 1e6).astype(np.int64)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 
 import polars as pl
 
 from fleet_assets.episodes.stitch import stitch
-from fleet_assets.rules.catalogue import Catalogue
+from fleet_assets.rules.catalogue import Catalogue, Rule
 from fleet_assets.rules.findings import findings, ladder, of_rule
 
 
@@ -21,10 +22,11 @@ def findings_of(pieces: pl.DataFrame, catalogue: Catalogue) -> pl.DataFrame:
     Returns:
         Rows of FINDING_SCHEMA.
     """
-    return with_repeated(findings(stitch(pieces), ladder(catalogue)), catalogue)
+    counted = [rule for rule in catalogue.rules if rule.stage != "off"]
+    return with_repeated(findings(stitch(pieces), ladder(catalogue)), counted)
 
 
-def with_repeated(found: pl.DataFrame, catalogue: Catalogue) -> pl.DataFrame:
+def with_repeated(found: pl.DataFrame, rules: Iterable[Rule]) -> pl.DataFrame:
     """Findings and what their repetition amounts to.
 
     The event that completes the number opens a finding, which began with the first of them, and
@@ -32,11 +34,11 @@ def with_repeated(found: pl.DataFrame, catalogue: Catalogue) -> pl.DataFrame:
 
     Args:
         found: rows of FINDING_SCHEMA of all events of a vehicle's stretch of time.
-        catalogue: its rules with `repeats` name the rule whose findings count.
+        rules: those with `repeats` name the rule whose findings count.
     """
     parts = [found]
-    for rule in catalogue.rules:
-        if rule.repeats is None or rule.stage == "off":
+    for rule in rules:
+        if rule.repeats is None:
             continue
         count, window_s = (rule.parameters[name].value for name in ("count", "window_s"))
         assert count is not None

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
+from fleet_assets.contracts.columns import VEHICLE_ID
 from fleet_assets.contracts.reasons import NO_VEHICLE
-from fleet_assets.contracts.tables import VEHICLE_ID
 
 VIN = re.compile(r"[A-HJ-NPR-Z0-9]{17}")
 

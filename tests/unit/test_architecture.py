@@ -15,6 +15,7 @@ OURS = ("fleet_assets", "partitions", "sensors")
 CONTRACTS, TIME = "fleet_assets.contracts", "partitions"
 EPISODES, RULES = "fleet_assets.episodes", "fleet_assets.rules"
 TRIPS = "fleet_assets.trips"
+ANOMALIES = "fleet_assets.anomalies"
 DOMAIN = "fleet_assets.telemetry"
 ADAPTERS = ("fleet_assets.kafka", "fleet_assets.lake", "fleet_assets.warehouse")
 REJECTS = "fleet_assets.rejects"
@@ -31,12 +32,13 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     TIME: (),
     DOMAIN: FOUNDATION,
     EPISODES: (),
-    RULES: (*BASICS, CONTRACTS, EPISODES),
+    RULES: (*FOUNDATION, EPISODES),
+    ANOMALIES: (*FOUNDATION, EPISODES, RULES),
     TRIPS: (*BASICS, CONTRACTS, EPISODES),
-    **dict.fromkeys(ADAPTERS, (*FOUNDATION, DOMAIN, EPISODES, RULES, TRIPS, *ADAPTERS)),
+    **dict.fromkeys(ADAPTERS, (*FOUNDATION, DOMAIN, EPISODES, RULES, TRIPS, ANOMALIES, *ADAPTERS)),
     FLOW: (*FOUNDATION, SETTINGS, DOMAIN, *ADAPTERS),
     REJECTS: (*FOUNDATION, DOMAIN, *ADAPTERS),
-    ASSETS: (*FOUNDATION, SETTINGS, DOMAIN, *ADAPTERS, REJECTS, FLOW),
+    ASSETS: (*FOUNDATION, SETTINGS, DOMAIN, RULES, *ADAPTERS, REJECTS, FLOW),
     SENSORS: (*FOUNDATION, SETTINGS, DOMAIN, *ADAPTERS, REJECTS, FLOW, ASSETS),
     "fleet_assets.definitions": (*FOUNDATION, SETTINGS, *ADAPTERS, FLOW, ASSETS, SENSORS),
 }

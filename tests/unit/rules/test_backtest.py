@@ -66,7 +66,7 @@ def test_the_same_rules_change_nothing() -> None:
 def brakes(*seconds: int) -> pl.DataFrame:
     more = {"condition": "R05", "rule_id": "R05", "anomaly_type": "harsh_braking"}
     rows = frame(*(finding("a", at, at + 1, **more) for at in seconds), finding("b", 0, 1, **more))
-    repeated = with_repeated(rows, read_catalogue())
+    repeated = with_repeated(rows, read_catalogue().rules)
     return repeated.filter(pl.col("rule_id") == "R08")
 
 

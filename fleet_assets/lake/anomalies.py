@@ -1,0 +1,101 @@
+"""`anomalies`: what counts of that which rules (and later models) have found, with revisions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import polars as pl
+
+from fleet_assets.contracts.tables import TABLE_BY_NAME
+from fleet_assets.fault_points import fault_point
+from fleet_assets.lake.log import all_marks
+from fleet_assets.lake.marks import rows_id
+from fleet_assets.lake.rule_anomalies import RULE_ANOMALIES
+from fleet_assets.lake.store import Lake, retrying
+from fleet_assets.telemetry.validation import InvalidHourError, Verdict, validate
+
+ANOMALIES: Final = "anomalies"
+_COLUMNS: Final = TABLE_BY_NAME[ANOMALIES].polars_schema
+_CONTENT: Final = [name for name in _COLUMNS if name != "revision"]
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What became of some hours: rows of each, and the verdicts on them."""
+
+    rows: Mapping[str, int]
+    verdicts: Mapping[str, Verdict]
+
+
+def hours_to_collect(lake: Lake) -> list[str]:
+    """Hours whose anomalies are not those that the rules have found, in order."""
+    found = lake.find(RULE_ANOMALIES)
+    if found is None:
+        return []
+    anomalies = lake.find(ANOMALIES)
+    done = {} if anomalies is None else all_marks(anomalies.delta)
+    prefix = rows_id("")
+    return sorted(
+        name.removeprefix(prefix)
+        for name, number in all_marks(found.delta).items()
+        if name.startswith(prefix) and done.get(name) != number
+    )
+
+
+def collect_anomalies(lake: Lake, event_hours: Sequence[str]) -> Collected:
+    """Brings the anomalies of some hours in line, in one commit.
+
+    Raises:
+        InvalidHourError: the rows break their contract; nothing is committed.
+    """
+    if not event_hours:
+        return Collected({}, {})
+
+    def attempt() -> Collected:
+        anomalies, found = lake.open(ANOMALIES), lake.open(RULE_ANOMALIES)
+        numbers = all_marks(found.delta)
+        files = anomalies.files_of(event_hours)
+        before = anomalies.read_files(files)
+        live = found.read_files(found.files_of(event_hours), where=pl.col("stage") == "live")
+        rows = revised(before, live)
+        by_hour = {hour: rows.filter(pl.col("event_hour") == hour) for hour in event_hours}
+        verdicts = {hour: validate(ANOMALIES, mine, hour) for hour, mine in by_hour.items()}
+        failed = [verdict for verdict in verdicts.values() if not verdict.passed]
+        if failed:
+            raise InvalidHourError(failed)
+        fault_point("anomalies.before_collected")
+        anomalies.commit_files(
+            {hour: [mine] for hour, mine in by_hour.items()},
+            files,
+            {rows_id(hour): numbers.get(rows_id(hour), 0) for hour in event_hours},
+        )
+        fault_point("anomalies.collected")
+        return Collected({hour: mine.height for hour, mine in by_hour.items()}, verdicts)
+
+    return retrying("anomalies", attempt)
+
+
+def revised(before: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
+    """Rows of `anomalies` of what the rules have found.
+
+    Args:
+        before: rows of `anomalies` of the same hours.
+        found: rows of `rule_anomalies`.
+    """
+    content = found.with_columns(source=pl.lit("rule"), model_id=pl.lit(None, dtype=pl.String))
+    same = before.select(*_CONTENT, unchanged=pl.lit(value=True))
+    return (
+        content.select(_CONTENT)
+        .join(before.select("anomaly_id", "revision"), on="anomaly_id", how="left")
+        .join(same, on=_CONTENT, how="left", nulls_equal=True)
+        .with_columns(
+            revision=pl.when("unchanged")
+            .then("revision")
+            .otherwise(pl.col("revision") + 1)
+            .fill_null(0)
+        )
+        .select(pl.col(name).cast(kind) for name, kind in _COLUMNS.items())
+        .sort("vehicle_id", "condition", "started_at")
+    )

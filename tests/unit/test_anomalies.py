@@ -1,0 +1,100 @@
+"""Anomalies of a lake: over the edges of hours, after late messages, after a change of the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+from drives import vehicle
+from telemetry_data import LATE_AFTER, land_values, message
+
+from fleet_assets.lake.anomalies import collect_anomalies, hours_to_collect
+from fleet_assets.lake.refresh import newest_raw_versions, refresh_hour
+from fleet_assets.lake.rule_anomalies import hours_to_stitch, stitch_hours
+from fleet_assets.lake.segments import hours_judged_otherwise, hours_to_judge, refresh_segments
+from fleet_assets.lake.store import Lake
+from fleet_assets.lake.vehicle_hours import refresh_vehicle_hours
+from fleet_assets.rules.book import RuleBook, releases
+from fleet_assets.rules.resolve import OVERRIDE_SCHEMA, VEHICLE_SCHEMA
+
+START = datetime(2026, 2, 1, 4, 40, tzinfo=UTC)
+"""Twenty minutes before the turn of the hour."""
+TANKS = pl.DataFrame(schema={"vehicle_id": pl.String, "tank_gallons": pl.Float64})
+
+
+def book(*overrides: dict[str, object]) -> RuleBook:
+    return RuleBook(
+        releases(),
+        pl.DataFrame([vehicle("v1"), vehicle("v2")], schema=VEHICLE_SCHEMA),
+        pl.DataFrame(list(overrides), schema=OVERRIDE_SCHEMA),
+    )
+
+
+def idling(first_minute: int, last_minute: int, vehicle_id: str = "v1") -> list[bytes]:
+    """Engine on, standing, a message every 5 s."""
+    return [
+        message(
+            vehicle_id, (START + timedelta(seconds=second)).isoformat(), speed=0, engine_rpm=800
+        )
+        for second in range(60 * first_minute, 60 * last_minute, 5)
+    ]
+
+
+def bring_up(lake: Lake, rules: RuleBook | None = None, hours: Sequence[str] | None = None) -> None:
+    """What the pipeline does for hours with new messages."""
+    rules = rules or book()
+    landed = newest_raw_versions(lake.open("raw_telemetry"))
+    for hour in hours or landed:
+        refresh_hour(lake, hour, frozenset({"v1", "v2"}), LATE_AFTER)
+        refresh_vehicle_hours(lake, hour, TANKS)
+    for hour in {*hours_to_judge(lake), *hours_judged_otherwise(lake, rules)}:
+        refresh_segments(lake, hour, rules)
+    waiting = hours_to_stitch(lake)
+    if waiting:
+        stitch_hours(lake, waiting, rules)
+    collect_anomalies(lake, hours_to_collect(lake))
+    assert not hours_to_judge(lake) + hours_to_stitch(lake) + hours_to_collect(lake)
+    assert not hours_judged_otherwise(lake, rules)
+
+
+def idlings(lake: Lake) -> list[dict[str, object]]:
+    rows = lake.open("anomalies").read().filter(pl.col("anomaly_type") == "prolonged_idling")
+    return rows.sort("started_at").to_dicts()
+
+
+def at(minute: float) -> datetime:
+    return START + timedelta(minutes=minute)
+
+
+def test_late_messages_join_two_idling_episodes_over_the_turn_of_the_hour(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    early, late = idling(0, 15), idling(25, 40)
+    land_values(lake, [*early, *late])
+    bring_up(lake)
+    first, second = idlings(lake)
+    assert (first["started_at"], second["started_at"]) == (at(0), at(25))
+    land_values(lake, idling(15, 25), start=len(early) + len(late))
+    bring_up(lake)
+    (joined,) = idlings(lake)
+    assert joined["anomaly_id"] == first["anomaly_id"]
+    assert joined["ended_at"] == at(40) - timedelta(seconds=5)
+    assert (first["revision"], joined["revision"]) == (0, 1)
+    assert "40 min" not in str(first["description"])
+    assert "39 min" in str(joined["description"])
+
+
+def test_what_a_rule_change_makes_of_history(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    land_values(lake, [*idling(0, 15), *idling(0, 15, "v2")])
+    bring_up(lake)
+    assert len(idlings(lake)) == 2
+    longer = {
+        "rule_id": "R15", "parameter": "duration", "scope": "vehicle", "scope_value": "v1",
+        "valid_from": START - timedelta(days=1), "value": 1800.0,
+    }  # fmt: skip
+    rules = book(longer)
+    assert hours_judged_otherwise(lake, rules) == ["2026-02-01T04"]
+    bring_up(lake, rules)
+    assert [row["vehicle_id"] for row in idlings(lake)] == ["v2"]
