@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,10 +10,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from fleet_assets.episodes.frames import piece_rows
+from fleet_assets.episodes.frames import Columns, piece_columns, piece_table, with_min_duration
 from fleet_assets.episodes.levels import UNKNOWN, Levels, Limit
-from fleet_assets.episodes.pieces import Ints, pieces
-from fleet_assets.episodes.stitch import PIECE_SCHEMA
+from fleet_assets.episodes.pieces import pieces
+from fleet_assets.episodes.runs import Ints, Line
 from fleet_assets.rules.limits import Limits
 from fleet_assets.rules.samples import Samples
 
@@ -52,34 +52,62 @@ Detector = Callable[[Samples, Limits], Sequence[Found]]
 
 def pieces_of(samples: Samples, limits: Limits, detectors: Sequence[Detector]) -> pl.DataFrame:
     """Pieces of all rules in a window: rows of PIECE_SCHEMA, `condition` is the id of the rule."""
-    parts = [PIECE_SCHEMA.to_frame()]
-    for detector in detectors:
-        for found in detector(samples, limits):
-            levels = found.levels
-            rule_id = found.rule_id.partition("/")[0]
-            applies = limits.applies(rule_id)
-            if applies is not None:
-                levels = np.where(applies, levels, np.int8(UNKNOWN))
-            if samples.is_context.any():
-                levels = np.where(samples.is_context, np.int8(UNKNOWN), levels)
-            gap = _microseconds(limits.of(rule_id, "max_gap"))
-            least = _microseconds(limits.of(rule_id, found.duration))
-            made = pieces(
-                samples.vehicle, samples.time_us, levels, gap, marks=bool(np.max(gap) >= LONG_US)
+    judge = _Judge(samples, limits)
+    told = [
+        (found.rule_id, columns)
+        for detector in detectors
+        for found, columns in judge.all_of(detector(samples, limits))
+    ]
+    return piece_table(told, samples.vehicle_ids)
+
+
+class _Judge:
+    """Turns what detectors say into pieces, and does once what several rules share."""
+
+    def __init__(self, samples: Samples, limits: Limits) -> None:
+        self._samples = samples
+        self._limits = limits
+        self._lines: dict[bytes, Line] = {}
+        self._hidden: Levels | None = None
+        if samples.is_context.any():
+            self._hidden = samples.is_context * np.int8(UNKNOWN)
+
+    def all_of(self, found: Sequence[Found]) -> Iterator[tuple[Found, Columns]]:
+        """What there is to tell of each rule that has any pieces."""
+        made: dict[tuple[int, int, bytes, bytes], Columns | None] = {}
+        for one in found:
+            rule_id = one.rule_id.partition("/")[0]
+            # tiers that differ in their duration alone come with the same arrays
+            key = (
+                id(one.levels),
+                id(one.measure),
+                self._limits.key(rule_id, "max_gap"),
+                self._limits.key_of_eligible(rule_id),
             )
-            if len(made):
-                parts.append(
-                    piece_rows(
-                        found.rule_id,
-                        made,
-                        samples.vehicle_ids,
-                        samples.time_us,
-                        gap,
-                        found.measure,
-                        least,
-                    )
-                )
-    return pl.concat(parts)
+            if key not in made:
+                made[key] = self._columns(rule_id, one)
+            columns = made[key]
+            if columns is not None:
+                least = _microseconds(self._limits.of(rule_id, one.duration))
+                yield one, with_min_duration(columns, least)
+
+    def _columns(self, rule_id: str, found: Found) -> Columns | None:
+        levels = found.levels
+        applies = self._limits.applies(rule_id)
+        if applies is not None:
+            levels = np.where(applies, levels, np.int8(UNKNOWN))
+        if self._hidden is not None:
+            levels = levels | self._hidden  # UNKNOWN has all bits of the others
+        line = self._line(rule_id)
+        made = pieces(line, levels, marks=line.longest_us >= LONG_US)
+        return piece_columns(made, line, found.measure) if len(made) else None
+
+    def _line(self, rule_id: str) -> Line:
+        key = self._limits.key(rule_id, "max_gap")
+        if key not in self._lines:
+            gap_us = _microseconds(self._limits.of(rule_id, "max_gap"))
+            self._lines[key] = Line.of(self._samples.vehicle, self._samples.time_us, gap_us)
+        return self._lines[key]
 
 
 def _microseconds(seconds: Limit) -> int | Ints:

@@ -40,13 +40,24 @@ class Limits:
             return lowest
         return np.take(by_regime, self.regime)
 
+    def key(self, rule_id: str, parameter: str) -> bytes:
+        """Equal for parameters with the same numbers everywhere."""
+        return self.values[rule_id, parameter].tobytes()
+
     def at(self, rows: NDArray[np.int64]) -> Limits:
         """The limits of some of the samples."""
         return Limits(self.regime[rows], self.values, self.ineligible)
 
     def applies(self, rule_id: str) -> NDArray[np.bool_] | None:
         """For each sample whether the rule is to judge it; None: it judges all."""
+        where = self._applies(rule_id)
+        return None if where is None or where.all() else np.take(where, self.regime)
+
+    def key_of_eligible(self, rule_id: str) -> bytes:
+        """Equal for rules that judge the same samples."""
+        where = self._applies(rule_id)
+        return b"" if where is None or where.all() else where.tobytes()
+
+    def _applies(self, rule_id: str) -> NDArray[np.bool_] | None:
         reasons = self.ineligible.get(rule_id)
-        if reasons is None or not np.any(reasons != ""):
-            return None
-        return np.take(reasons == "", self.regime)
+        return None if reasons is None else np.asarray(reasons == "")

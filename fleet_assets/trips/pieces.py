@@ -13,6 +13,7 @@ import polars as pl
 
 from fleet_assets.episodes.levels import CLEAR, SET, UNKNOWN
 from fleet_assets.episodes.pieces import RUN, pieces
+from fleet_assets.episodes.runs import Line
 from fleet_assets.trips.limits import TripLimits
 from fleet_assets.trips.steps import SUMS, with_steps
 
@@ -115,7 +116,7 @@ def _of_kind(rows: pl.DataFrame, kind: str, limits: TripLimits, start_us: int) -
 def _tiles(own: pl.DataFrame, limits: TripLimits) -> pl.Series:
     """Number of the piece of each row, odd within runs: edges of runs up to the row."""
     codes = own["vehicle_id"].rle_id().cast(pl.Int32).to_numpy()
-    found = pieces(codes, own["at_us"].to_numpy(), own["level"].to_numpy(), limits.rest_us)
+    found = pieces(Line.of(codes, own["at_us"].to_numpy(), limits.rest_us), own["level"].to_numpy())
     runs = found.part == RUN
     edges = np.zeros(own.height + 1, np.int64)
     edges[found.start[runs]] += 1

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from fleet_assets.episodes.frames import piece_rows
 from fleet_assets.episodes.levels import CLEAR, HOLD, SET, UNKNOWN, above, below, both, either
 from fleet_assets.episodes.pieces import pieces
+from fleet_assets.episodes.runs import Line
 from fleet_assets.episodes.stitch import (
     EPISODE_SCHEMA,
     PIECE_SCHEMA,
@@ -90,8 +91,8 @@ def window(samples: list[Sample], gap: int | None, *, marks: bool) -> pl.DataFra
     levels = np.array([s.level for s in ordered], np.int8)
     measure = np.array([np.nan if s.measure is None else s.measure for s in ordered])
     max_gap = None if gap is None else gap * SECOND
-    found = pieces(codes, time_us, levels, max_gap, marks=marks)
-    return piece_rows("c", found, VEHICLES, time_us, max_gap, measure)
+    line = Line.of(codes, time_us, max_gap)
+    return piece_rows("c", pieces(line, levels, marks=marks), VEHICLES, line, measure)
 
 
 def as_tuples(episodes: pl.DataFrame) -> list[Episode]:

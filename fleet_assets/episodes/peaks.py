@@ -1,0 +1,49 @@
+"""How far a condition went within its pieces."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fleet_assets.episodes.pieces import Pieces
+from fleet_assets.episodes.runs import Flags, Ints, numbers_of
+
+Values = NDArray[np.float64]
+
+
+def peaks(values: Values, found: Pieces) -> tuple[Values, Ints]:
+    """The greatest value within each piece, and the index of the first sample that has it.
+
+    NaN is passed over; a piece with nothing else has NaN and its first sample.
+    """
+    if not len(found):
+        return np.empty(0), np.empty(0, np.int64)
+    lengths = found.last - found.first + 1
+    runs = numbers_of(found.first, lengths)
+    start, end = found.runs.start[runs], found.runs.end[runs]
+    of_run = _greatest(values, start, end)
+    offsets = np.cumsum(lengths) - lengths
+    peak = np.fmax.reduceat(of_run, offsets)
+    peak[np.isneginf(peak)] = np.nan
+    at = found.start
+    known = ~np.isnan(peak)
+    has_it = _first(of_run == np.repeat(peak, lengths), offsets[known])
+    start, lengths = start[has_it], end[has_it] - start[has_it] + 1
+    rows = numbers_of(start, lengths)
+    is_peak = values[rows] == np.repeat(peak[known], lengths)
+    at[known] = rows[_first(is_peak, np.cumsum(lengths) - lengths)]
+    return peak, at
+
+
+def _greatest(values: Values, start: Ints, end: Ints) -> Values:
+    """Of the rows of each run; the runs are in order."""
+    bounds = np.column_stack([start, end + 1]).ravel()
+    if bounds[-1] == len(values):
+        bounds = bounds[:-1]
+    return np.asarray(np.fmax.reduceat(values, bounds)[::2])
+
+
+def _first(flags: Flags, offsets: Ints) -> Ints:
+    """The first flag at or after each place; there is one."""
+    at = np.flatnonzero(flags)
+    return at[np.searchsorted(at, offsets)]
