@@ -30,6 +30,7 @@ COMMAND_MODULES = (
     "upkeep",
     "rules",
     "backtest",
+    "anomalies",
 )
 
 app = typer.Typer(

@@ -15,6 +15,7 @@ from dagster import (
     in_process_executor,
 )
 
+from fleet_assets.assets.anomalies_topic import build_anomalies_topic
 from fleet_assets.assets.checks import (
     build_conservation,
     build_raw_contract,
@@ -29,6 +30,7 @@ from fleet_assets.assets.lake_upkeep import lake_upkeep, lake_upkeep_job, lake_u
 from fleet_assets.assets.ledger import ledger_spec
 from fleet_assets.assets.marts import build_marts
 from fleet_assets.assets.platform import Platform
+from fleet_assets.assets.rules import TOLD, build_rules
 from fleet_assets.assets.telemetry import build_telemetry_assets
 from fleet_assets.assets.upkeep import upkeep_job, upkeep_schedule
 from fleet_assets.assets.vehicle_hours import build_vehicle_hours
@@ -39,6 +41,7 @@ from sensors.freshness import build_freshness_sensor
 from sensors.landing import build_landing_sensor
 from sensors.ledger import build_ledger_sensor
 from sensors.refresh import REFRESH_JOB, build_refresh_sensor
+from sensors.rules import RULES_JOB, build_rules_sensor
 
 
 def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitions:
@@ -69,6 +72,14 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
         executor_def=in_process_executor,
         description="From raw_telemetry to the marts, for the hours of the run.",
     )
+    rules = [build_rules(partitions_def), build_anomalies_topic()]
+    rules_job = define_asset_job(
+        RULES_JOB,
+        selection=AssetSelection.assets(*rules) | AssetSelection.checks_for_assets(*rules),
+        partitions_def=partitions_def,
+        executor_def=in_process_executor,
+        description="From telemetry to trips and anomalies, for the hours of the run.",
+    )
     publish_job = define_asset_job(
         "dead_letters",
         selection=AssetSelection.assets(dlq) | AssetSelection.checks_for_assets(dlq),
@@ -86,6 +97,8 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
             *ingest_assets(partitions_def),
             *assets,
             dlq,
+            *rules,
+            *TOLD,
             ledger_spec,
             dlq_published_spec(partitions_def),
             lake_upkeep,
@@ -97,7 +110,15 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
             offsets_check,
             freshness_check,
         ],
-        jobs=[landing_job, refresh_job, publish_job, verify_job, upkeep_job, lake_upkeep_job],
+        jobs=[
+            landing_job,
+            refresh_job,
+            rules_job,
+            publish_job,
+            verify_job,
+            upkeep_job,
+            lake_upkeep_job,
+        ],
         schedules=[
             ScheduleDefinition(
                 job=verify_job,
@@ -110,6 +131,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
         sensors=[
             build_landing_sensor(platform),
             build_refresh_sensor(platform, refresh_job),
+            build_rules_sensor(platform, rules_job),
             build_dlq_sensor(platform, publish_job),
             build_freshness_sensor(platform),
             build_ledger_sensor(platform),

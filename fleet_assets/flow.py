@@ -12,7 +12,7 @@ from fleet_assets.lake.cut_off import cut_off_hours
 from fleet_assets.lake.landed import landed_hours, waiting_since
 from fleet_assets.lake.store import Lake
 from fleet_assets.settings import Settings
-from fleet_assets.warehouse.ledger import LedgerEntry, read_ledger
+from fleet_assets.warehouse.ledger import FLOW, LedgerEntry, read_ledger
 from fleet_assets.warehouse.staleness import hours_to_requeue
 from partitions.hours import HOUR, hour_start
 from partitions.planning import HourProgress
@@ -51,6 +51,8 @@ def hour_progress(lake: Lake, postgres_url: str) -> list[HourProgress]:
     newest = {hour.event_hour: hour.newest_version for hour in landed}
     entries: dict[str, list[LedgerEntry]] = {}
     for entry in read_ledger(postgres_url):
+        if entry.stage not in FLOW:
+            continue
         entries.setdefault(entry.event_hour, []).append(entry)
     requeued = hours_to_requeue(postgres_url) | cut_off_hours(lake)
     for event_hour, known in entries.items():

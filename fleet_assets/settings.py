@@ -77,6 +77,12 @@ class Settings(BaseSettings):
     )
     topic: str = Field("vehicle-telemetry", description="Kafka topic of the telemetry.")
     dlq_topic: str = Field("telemetry-dlq", description="Kafka topic that rejects are sent to.")
+    anomalies_topic: str = Field(
+        "anomalies", description="Kafka topic that changes of anomalies are sent to."
+    )
+    rules_share: float = Field(
+        0.25, gt=0, le=1, description="Largest share of the time that trips and rules may take."
+    )
     topic_partitions: int = Field(6, gt=0, description="Partitions of the topic when it is made.")
 
     kafka_port: int = Field(19092, description="Port of the embedded Kafka.")

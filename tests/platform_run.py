@@ -116,6 +116,14 @@ class PlatformRun:
             assert len(executed) < 20, "the refresh sensor never comes to rest"
         return executed
 
+    def judge(self) -> list[ExecuteInProcessResult]:
+        """Runs of trips and anomalies until the sensor has nothing to request; all of them."""
+        executed: list[ExecuteInProcessResult] = []
+        while results := self.follow("rules_sensor", "trips_and_anomalies"):
+            executed += results
+            assert len(executed) < 20, "the rules' sensor never comes to rest"
+        return executed
+
     def refresh_hours(
         self, first: str, last: str | None = None, *, rebuild: bool = True
     ) -> ExecuteInProcessResult:
@@ -175,6 +183,8 @@ def platform_run(
         "FLEET_LAKE_URL": str(lake),
         "FLEET_TOPIC": name,
         "FLEET_DLQ_TOPIC": f"{name}-dlq",
+        "FLEET_ANOMALIES_TOPIC": f"{name}-anomalies",
+        "FLEET_RULES_SHARE": "1",
         "FLEET_TOPIC_PARTITIONS": "3",
         **{f"FLEET_{key.upper()}": value for key, value in settings.items()},
     }

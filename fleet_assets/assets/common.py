@@ -24,6 +24,7 @@ from partitions.definitions import hourly_partitions
 
 OWNERS: Final = ["team:data-platform"]
 INGEST, LAKE, WAREHOUSE, QUALITY = "ingest", "lake", "warehouse", "quality"
+RULES: Final = "rules"
 LANE_TAG: Final = "fleet/lane"
 """Tag of the runs that the refresh sensor requests: the lane they are in."""
 KAFKA_TOPIC: Final = AssetKey(["kafka", "vehicle_telemetry"])

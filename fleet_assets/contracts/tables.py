@@ -9,6 +9,7 @@ from fleet_assets.contracts.columns import EVENT_HOUR, INT, REAL, TEXT, VEHICLE_
 from fleet_assets.contracts.reasons import REJECT_REASONS
 from fleet_assets.contracts.signals import SIGNALS, Signal
 from fleet_assets.contracts.table import UTC_MICROSECONDS, Column, Table
+from fleet_assets.contracts.trip_tables import TRIP_TABLES
 
 REASONS = tuple(REJECT_REASONS)
 
@@ -364,5 +365,6 @@ TABLES: tuple[Table, ...] = (
     VEHICLE_HOUR_STATES,
     VEHICLE_HOURS,
     *ANOMALY_TABLES,
+    *TRIP_TABLES,
 )
 TABLE_BY_NAME = {table.name: table for table in TABLES}

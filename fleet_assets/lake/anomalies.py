@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Final
 
 import polars as pl
 
 from fleet_assets.contracts.tables import TABLE_BY_NAME
 from fleet_assets.fault_points import fault_point
+from fleet_assets.lake.by_onset import Stitched
 from fleet_assets.lake.log import all_marks
 from fleet_assets.lake.marks import rows_id
 from fleet_assets.lake.rule_anomalies import RULE_ANOMALIES
 from fleet_assets.lake.store import Lake, retrying
-from fleet_assets.telemetry.validation import InvalidHourError, Verdict, validate
+from fleet_assets.telemetry.validation import InvalidHourError, validate
 
 ANOMALIES: Final = "anomalies"
 _COLUMNS: Final = TABLE_BY_NAME[ANOMALIES].polars_schema
 _CONTENT: Final = [name for name in _COLUMNS if name != "revision"]
-
-
-@dataclass(frozen=True)
-class Collected:
-    """What became of some hours: rows of each, and the verdicts on them."""
-
-    rows: Mapping[str, int]
-    verdicts: Mapping[str, Verdict]
+_TOLD: Final = ["anomaly_id", "rule_id", "severity", "state"]
+"""What a change of is told also while an anomaly is open."""
 
 
 def hours_to_collect(lake: Lake) -> list[str]:
@@ -44,16 +38,16 @@ def hours_to_collect(lake: Lake) -> list[str]:
     )
 
 
-def collect_anomalies(lake: Lake, event_hours: Sequence[str]) -> Collected:
+def collect_anomalies(lake: Lake, event_hours: Sequence[str]) -> Stitched:
     """Brings the anomalies of some hours in line, in one commit.
 
     Raises:
         InvalidHourError: the rows break their contract; nothing is committed.
     """
     if not event_hours:
-        return Collected({}, {})
+        return Stitched({}, {})
 
-    def attempt() -> Collected:
+    def attempt() -> Stitched:
         anomalies, found = lake.open(ANOMALIES), lake.open(RULE_ANOMALIES)
         numbers = all_marks(found.delta)
         files = anomalies.files_of(event_hours)
@@ -72,7 +66,7 @@ def collect_anomalies(lake: Lake, event_hours: Sequence[str]) -> Collected:
             {rows_id(hour): numbers.get(rows_id(hour), 0) for hour in event_hours},
         )
         fault_point("anomalies.collected")
-        return Collected({hour: mine.height for hour, mine in by_hour.items()}, verdicts)
+        return Stitched({hour: mine.height for hour, mine in by_hour.items()}, verdicts)
 
     return retrying("anomalies", attempt)
 
@@ -80,18 +74,24 @@ def collect_anomalies(lake: Lake, event_hours: Sequence[str]) -> Collected:
 def revised(before: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
     """Rows of `anomalies` of what the rules have found.
 
+    That an open anomaly goes on is no revision, as long as its severity stays.
+
     Args:
         before: rows of `anomalies` of the same hours.
         found: rows of `rule_anomalies`.
     """
-    content = found.with_columns(source=pl.lit("rule"), model_id=pl.lit(None, dtype=pl.String))
-    same = before.select(*_CONTENT, unchanged=pl.lit(value=True))
+    content = found.with_columns(
+        source=pl.lit("rule"), model_id=pl.lit(None, dtype=pl.String)
+    ).select(_CONTENT)
+    same = before.select(*_CONTENT, is_same=pl.lit(value=True))
+    goes_on = before.filter(pl.col("state") == "open").select(*_TOLD, goes_on=pl.lit(value=True))
+    unchanged = pl.col("is_same").fill_null(value=False) | pl.col("goes_on").fill_null(value=False)
     return (
-        content.select(_CONTENT)
-        .join(before.select("anomaly_id", "revision"), on="anomaly_id", how="left")
+        content.join(before.select("anomaly_id", "revision"), on="anomaly_id", how="left")
         .join(same, on=_CONTENT, how="left", nulls_equal=True)
+        .join(goes_on, on=_TOLD, how="left", nulls_equal=True)
         .with_columns(
-            revision=pl.when("unchanged")
+            revision=pl.when(unchanged)
             .then("revision")
             .otherwise(pl.col("revision") + 1)
             .fill_null(0)

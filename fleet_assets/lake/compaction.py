@@ -42,6 +42,8 @@ SORTED_BY: Final[dict[str, tuple[str, ...]]] = {
     "rule_eligibility": ("vehicle_id",),
     "rule_anomalies": ("vehicle_id", "condition", "started_at"),
     "anomalies": ("vehicle_id", "condition", "started_at"),
+    "trip_segments": ("vehicle_id", "trip_kind", "started_us"),
+    "trips": ("vehicle_id", "started_at"),
     "dlq_published": ("kafka_topic_id", "kafka_partition", "kafka_offset"),
 }
 _MORE_STATISTICS: Final = {"raw_telemetry": ["event_time"]}

@@ -218,6 +218,8 @@ ENCODINGS: Final[Mapping[str, Encodings]] = {
     "vehicle_hours": Encodings(statistics=("vehicle_id",)),
     "segments": Encodings(dictionary=("vehicle_id", "condition"), statistics=("vehicle_id",)),
     "rule_eligibility": Encodings(dictionary=("ineligible",), statistics=("vehicle_id",)),
+    "trip_segments": Encodings(dictionary=("vehicle_id",), statistics=("vehicle_id",)),
+    "trips": Encodings(statistics=("state",)),
     "rule_anomalies": Encodings(statistics=("state", "closes_at")),
 }
 """By table; one that is not named has nothing special."""

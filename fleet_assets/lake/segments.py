@@ -5,7 +5,7 @@ The commit to `segments` is the truth; `rule_eligibility` is written before it, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,8 +15,10 @@ from fleet_assets.contracts.signals import SIGNALS
 from fleet_assets.contracts.tables import TABLE_BY_NAME
 from fleet_assets.episodes.stitch import PIECE_SCHEMA
 from fleet_assets.fault_points import fault_point
+from fleet_assets.lake.by_onset import found_id, seen_id
+from fleet_assets.lake.follow import hours_behind, telemetry_marks
 from fleet_assets.lake.log import all_marks
-from fleet_assets.lake.marks import app_id, rows_id
+from fleet_assets.lake.marks import app_id
 from fleet_assets.lake.store import Lake, TableSnapshot, retrying
 from fleet_assets.lake.usual_intervals import usual_intervals
 from fleet_assets.lake.vehicle_parts import PART_ROWS, vehicle_parts
@@ -27,7 +29,7 @@ from fleet_assets.rules.eligibility import ineligible
 from fleet_assets.rules.resolve import resolve
 from fleet_assets.rules.samples import samples_of
 from fleet_assets.telemetry.validation import InvalidHourError, Verdict, validate
-from partitions.hours import HOUR, hour_key, hour_start
+from partitions.hours import hour_start
 
 SEGMENTS: Final = "segments"
 ELIGIBILITY: Final = "rule_eligibility"
@@ -41,29 +43,20 @@ def rules_id(event_hour: str) -> str:
     return f"rules/{event_hour}"
 
 
-def context_id(event_hour: str) -> str:
-    """Number of the telemetry of the hour before, which the hour looks back into."""
-    return f"context/{event_hour}"
-
-
-def found_id(event_hour: str) -> str:
-    """Raised with each change of an hour's segments: tells who follows that they have changed."""
-    return f"found/{event_hour}"
-
-
-def seen_id(event_hour: str) -> str:
-    """Newest event of the hour, in µs."""
-    return f"seen/{event_hour}"
-
-
 @dataclass(frozen=True)
 class SegmentsRefreshed:
-    """What became of one hour; there are no verdicts if it was in line already."""
+    """What became of one hour.
+
+    Attributes:
+        verdicts: the checks that ran before the commits; none if it was in line already.
+        by_rules: its telemetry had not changed, the rules had.
+    """
 
     event_hour: str
     processed_version: int
     rows: int
     verdicts: tuple[Verdict, ...] = ()
+    by_rules: bool = False
 
 
 def refresh_segments(
@@ -115,26 +108,14 @@ def refresh_segments(
         fault_point("segments.eligibility_committed")
         _replace(segments, event_hour, made.segments, marks)
         fault_point("segments.committed")
-        return SegmentsRefreshed(event_hour, version, made.segments.height, verdicts)
+        return SegmentsRefreshed(event_hour, version, made.segments.height, verdicts, in_line)
 
     return retrying(f"segments of {event_hour}", attempt)
 
 
 def hours_to_judge(lake: Lake) -> list[str]:
     """Hours whose segments are not in line with telemetry, in order."""
-    telemetry = lake.find("telemetry")
-    if telemetry is None:
-        return []
-    segments = lake.find(SEGMENTS)
-    truth = all_marks(telemetry.delta)
-    made = {} if segments is None else all_marks(segments.delta)
-    prefix = app_id("")
-    hours = sorted(name.removeprefix(prefix) for name in truth if name.startswith(prefix))
-    return [
-        hour
-        for hour in hours
-        if any(made.get(name) != mark for name, mark in telemetry_marks(truth.get, hour).items())
-    ]
+    return hours_behind(lake, SEGMENTS)
 
 
 def hours_judged_otherwise(lake: Lake, book: RuleBook) -> list[str]:
@@ -149,22 +130,6 @@ def hours_judged_otherwise(lake: Lake, book: RuleBook) -> list[str]:
         for (hour,), mine in rows.group_by("event_hour")
         if made.get(rules_id(str(hour))) != book.fingerprint(str(hour), mine["vehicle_id"])
     )
-
-
-def telemetry_marks(committed: Callable[[str], int | None], event_hour: str) -> dict[str, int]:
-    """What the segments of an hour are made from, by the names of the marks.
-
-    Args:
-        committed: gives the mark of a name in `telemetry`.
-        event_hour: key of the hour.
-    """
-    before = hour_key(hour_start(event_hour) - HOUR)
-    taken_in = committed(app_id(event_hour))
-    return {
-        app_id(event_hour): -1 if taken_in is None else taken_in,
-        rows_id(event_hour): committed(rows_id(event_hour)) or 0,
-        context_id(event_hour): committed(rows_id(before)) or 0,
-    }
 
 
 def pieces_in(segments: pl.DataFrame) -> pl.DataFrame:

@@ -38,6 +38,8 @@ _STATISTICS = {
     "vehicle_hours": "vehicle_id",
     "segments": "vehicle_id",
     "rule_eligibility": "vehicle_id",
+    "trip_segments": "vehicle_id",
+    "trips": "state",
     "rule_anomalies": "state,closes_at",
 }
 _COMMIT_ATTEMPTS = 8

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import timedelta
-from typing import Final
 
 import polars as pl
 
 from fleet_assets.lake.store import TableSnapshot
+from fleet_assets.lake.trips import AS_THEY_ARE, CONTEXT, NUMBERS
 from fleet_assets.lake.vehicle_parts import PART_ROWS, vehicle_parts
 from fleet_assets.trips.limits import trip_limits
 from fleet_assets.trips.pieces import TRIP_PIECE_SCHEMA, trip_pieces
 from fleet_assets.trips.stitch import stitch_trips
 from partitions.hours import hour_start
-
-CONTEXT: Final = timedelta(minutes=10)
-"""How far a step may come from beyond the hour."""
-_NUMBERS: Final = ["speed", "engine_rpm", "odometer", "gps_lat", "gps_lon"]
-_AS_THEY_ARE: Final = ["ignition", "driver_id"]
 
 
 def trips_of(
@@ -40,8 +34,8 @@ def trips_of(
             for part in vehicle_parts(
                 telemetry,
                 event_hour,
-                _NUMBERS,
-                as_they_are=_AS_THEY_ARE,
+                NUMBERS,
+                as_they_are=AS_THEY_ARE,
                 context=CONTEXT,
                 most_rows=most_rows,
             )

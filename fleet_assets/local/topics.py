@@ -9,8 +9,6 @@ from typing import Any
 from fleet_assets.errors import FleetError
 from fleet_assets.settings import Settings
 
-ANOMALIES_TOPIC = "anomalies"
-
 _MIB = 1024**2
 _TIMEOUT_SECONDS = 20
 
@@ -67,7 +65,7 @@ def create_missing_topics(settings: Settings, bootstrap_servers: str) -> list[st
     wanted = {
         settings.topic: (settings.topic_partitions, 2 * _MIB),
         settings.dlq_topic: (1, 3 * _MIB),
-        ANOMALIES_TOPIC: (settings.topic_partitions, 2 * _MIB),
+        settings.anomalies_topic: (settings.topic_partitions, 2 * _MIB),
     }
     made = []
     try:

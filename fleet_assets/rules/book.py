@@ -118,6 +118,16 @@ class RuleBook:
             told.update(text.encode() + b"\0")
         return int.from_bytes(told.digest()[:_BYTES])
 
+    @property
+    def whole_fingerprint(self) -> str:
+        """Changes with anything that is known, whatever hours it counts in."""
+        told = hashlib.sha256(str(FORM).encode())
+        for catalogue in self.catalogues:
+            told.update(catalogue.model_dump_json().encode())
+        for frame in (self.vehicles, self.overrides, self.stages):
+            told.update(frame.write_csv().encode())
+        return told.hexdigest()
+
     def _vehicles(self, event_hour: str) -> pl.DataFrame:
         """Versions of vehicles that count in the hour; since when, if since a moment in it."""
         end = hour_start(event_hour) + HOUR

@@ -16,6 +16,7 @@ class TripLimits:
     moving_mph: float
     rest_s: float
     travel_m: float
+    longest_silence_s: float
     longest_step_s: float
     standing_mph: float
     running_rpm: float

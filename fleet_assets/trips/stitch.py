@@ -138,6 +138,7 @@ def _goes_on(limits: TripLimits) -> pl.Expr:
     travels = pl.any_horizontal(
         (metres >= least).fill_null(value=False) for metres in (travelled, counted)
     )
+    travels &= seconds <= limits.longest_silence_s
     silent = before("was_silent") | pl.col("entry_is_silent")
     short = before("rested_us") + pl.col("entry_seen_us") <= limits.rest_us
     return (~before("was_off") & short & (~silent | travels)).fill_null(value=False)

@@ -32,14 +32,14 @@ def note_examined(postgres_url: str, event_hour: str, fingerprint: str) -> None:
 
 
 @contextmanager
-def only_publisher(postgres_url: str) -> Iterator[bool]:
-    """Whether this process alone publishes rejects while the block runs.
+def only_publisher(postgres_url: str, what: str = "dlq") -> Iterator[bool]:
+    """Whether this process alone publishes rejects (or `what`) while the block runs.
 
     Two at once would send everything twice, which is allowed and useless. The lock ends with the
     connection, so a killed process holds nobody up.
     """
     with connect(postgres_url) as connection:
         row = connection.execute(
-            "select pg_try_advisory_xact_lock(hashtext('fleet/dlq'))"
+            "select pg_try_advisory_xact_lock(hashtext('fleet/' || %s))", (what,)
         ).fetchone()
         yield bool(row and row[0])

@@ -18,7 +18,12 @@ import psycopg
 from fleet_assets.warehouse.connection import transact
 from partitions.hours import hour_start
 
-Stage = Literal["telemetry", "vehicle_hours", "warehouse", "marts"]
+Stage = Literal[
+    "telemetry", "vehicle_hours", "warehouse", "marts",
+    "rules", "anomalies", "rule_anomalies", "rule_eligibility", "trips",
+]  # fmt: skip
+FLOW: Final[tuple[Stage, ...]] = ("telemetry", "vehicle_hours", "warehouse", "marts")
+"""Stages on the way of a message to the marts; rules follow at their own pace."""
 State = Literal["fresh", "failed", "withheld"]
 Target = psycopg.Connection | str
 Result = TypeVar("Result")

@@ -17,12 +17,19 @@ from fleet_assets.warehouse.connection import LOAD_TRIES, transact
 from fleet_assets.warehouse.ledger import LedgerEntry, record
 from partitions.hours import hour_start, windows
 
-LoadedTable = Literal["vehicle_hours", "vehicle_outcomes", "telemetry_outcomes"]
+LoadedTable = Literal[
+    "vehicle_hours", "vehicle_outcomes", "telemetry_outcomes",
+    "anomalies", "rule_anomalies", "rule_eligibility", "trips",
+]  # fmt: skip
 
 # Tables that are partitioned by month, each with the mart that dbt fills from it.
 PARTITIONED: Final[Mapping[str, Sequence[str]]] = {
     "vehicle_hours": ("warehouse.vehicle_hours", "marts.fct_vehicle_hours"),
     "vehicle_outcomes": ("warehouse.vehicle_outcomes",),
+    **{
+        table: (f"warehouse.{table}",)
+        for table in ("anomalies", "rule_anomalies", "rule_eligibility", "trips")
+    },
 }
 GENERATED: Final = {"vehicle_outcomes": ["unknown_vehicle"]}  # PostgreSQL computes these
 ROWS_PER_CHUNK: Final = 50_000  # bounds the CSV text held in memory

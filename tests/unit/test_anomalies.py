@@ -1,8 +1,8 @@
-"""Anomalies of a lake: over the edges of hours, after late messages, after a change of the rules."""
+"""Anomalies of a lake: over the edges of hours, after late messages, after a change of rules."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,10 +11,12 @@ from drives import vehicle
 from telemetry_data import LATE_AFTER, land_values, message
 
 from fleet_assets.lake.anomalies import collect_anomalies, hours_to_collect
+from fleet_assets.lake.by_onset import hours_left, stitch_hours
 from fleet_assets.lake.refresh import newest_raw_versions, refresh_hour
-from fleet_assets.lake.rule_anomalies import hours_to_stitch, stitch_hours
+from fleet_assets.lake.rule_anomalies import by_rules
 from fleet_assets.lake.segments import hours_judged_otherwise, hours_to_judge, refresh_segments
 from fleet_assets.lake.store import Lake
+from fleet_assets.lake.trips import by_travel, hours_to_tile, refresh_trip_segments
 from fleet_assets.lake.vehicle_hours import refresh_vehicle_hours
 from fleet_assets.rules.book import RuleBook, releases
 from fleet_assets.rules.resolve import OVERRIDE_SCHEMA, VEHICLE_SCHEMA
@@ -51,11 +53,12 @@ def bring_up(lake: Lake, rules: RuleBook | None = None, hours: Sequence[str] | N
         refresh_vehicle_hours(lake, hour, TANKS)
     for hour in {*hours_to_judge(lake), *hours_judged_otherwise(lake, rules)}:
         refresh_segments(lake, hour, rules)
-    waiting = hours_to_stitch(lake)
-    if waiting:
-        stitch_hours(lake, waiting, rules)
+    stitch_hours(lake, hours_left(lake, by_rules(rules)), by_rules(rules))
+    for hour in hours_to_tile(lake):
+        refresh_trip_segments(lake, hour)
+    stitch_hours(lake, hours_left(lake, by_travel()), by_travel())
     collect_anomalies(lake, hours_to_collect(lake))
-    assert not hours_to_judge(lake) + hours_to_stitch(lake) + hours_to_collect(lake)
+    assert not hours_to_judge(lake) + hours_left(lake, by_rules(rules)) + hours_to_collect(lake)
     assert not hours_judged_otherwise(lake, rules)
 
 

@@ -1,11 +1,10 @@
-"""Law of anomalies: any arrival in any order ends in the anomalies of one pass over all messages."""
+"""Law of anomalies and trips: any arrival in any order ends as one pass over all messages."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -18,6 +17,7 @@ from telemetry_data import land_values
 from test_anomalies import bring_up
 
 from fleet_assets.lake.store import Lake
+from fleet_assets.lake.trip_replay import trips_of
 
 FIRST = datetime(2026, 2, 1, 4, 30, tzinfo=UTC)
 PHASES = st.tuples(
@@ -27,6 +27,7 @@ PHASES = st.tuples(
         optional={
             "engine_rpm": st.sampled_from([800.0, 6100.0, 6700.0, 0.0]),
             "speed": st.sampled_from([0.0, 2.0, 40.0, 78.0, 105.0]),
+            "ignition": st.sampled_from([0.0, 1.0]),
             "coolant_temp": st.sampled_from([85.0, 106.0, 111.0]),
             "fuel_level": st.sampled_from([60.0, 12.0, 9.0, 4.0]),
             "accel_x": st.sampled_from([0.0, -5.0, ABSENT]),
@@ -43,11 +44,15 @@ def messages(drive: Drive) -> list[bytes]:
         value: dict[str, Any] = {
             name: row[name]
             for name in WANTED
-            if row[name] is not None and not name.startswith(("gps", "accel"))
+            if row[name] is not None
+            and name != "ignition"
+            and not name.startswith(("gps", "accel"))
         }
         value["gps"] = {"lat": row["gps_lat"], "lon": row["gps_lon"]}
         if row["accel_x"] is not None:
             value["accelerometer"] = {axis: row[f"accel_{axis}"] for axis in "xyz"}
+        if row["ignition"] is not None:
+            value["ignition"] = bool(row["ignition"])
         when = row["event_time"].isoformat()
         found.append(json.dumps({"vehicle_id": row["vehicle_id"], "timestamp": when, **value}))
     return [text.encode() for text in found]
@@ -62,8 +67,8 @@ def scripted(phases: Sequence[tuple[float, dict[str, Any], float]], vehicle_id: 
     return drive.phase(60)
 
 
-def arrive(folder: str, batches: Sequence[Sequence[bytes]]) -> pl.DataFrame:
-    """Anomalies after the batches have come one after the other."""
+def arrive(folder: str, batches: Sequence[Sequence[bytes]]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Anomalies and trips after the batches have come one after the other."""
     lake, offset = Lake(folder), 0
     for batch in batches:
         if batch:
@@ -71,7 +76,11 @@ def arrive(folder: str, batches: Sequence[Sequence[bytes]]) -> pl.DataFrame:
             offset += len(batch)
             bring_up(lake)
     rows = lake.open("anomalies").read().drop("revision")
-    return rows.sort("vehicle_id", "condition", "started_at")
+    trips = lake.open("trips").read().sort("vehicle_id", "trip_kind", "started_at")
+    hours = lake.open("telemetry").files["event_hour"].unique().to_list()
+    in_one_pass = trips_of(lake.open("telemetry"), hours).drop("is_open")
+    assert_frame_equal(trips.select(in_one_pass.columns), in_one_pass)
+    return rows.sort("vehicle_id", "condition", "started_at"), trips
 
 
 @settings(max_examples=12, deadline=None, derandomize=True)
@@ -81,7 +90,7 @@ def arrive(folder: str, batches: Sequence[Sequence[bytes]]) -> pl.DataFrame:
     st.integers(2, 4),
     st.randoms(use_true_random=False),
 )
-def test_any_arrival_ends_in_the_same_anomalies(
+def test_any_arrival_ends_in_the_same_anomalies_and_trips(
     one: Any, other: Any, batches: int, random: Any
 ) -> None:
     drives = scripted(one, "v1"), scripted(other, "v2")
@@ -92,8 +101,9 @@ def test_any_arrival_ends_in_the_same_anomalies(
     for stretch in stretches:
         parts[random.randrange(batches)] += stretch
     with TemporaryDirectory() as a, TemporaryDirectory() as b:
-        at_once, in_parts = arrive(a, [values]), arrive(b, parts)
+        (at_once, trips), (in_parts, trips_in_parts) = arrive(a, [values]), arrive(b, parts)
     assert_frame_equal(in_parts, at_once)
+    assert_frame_equal(trips_in_parts, trips)
     known = in_force(vehicle("v1"), vehicle("v2"))
     passes = pl.concat([found(drive, known=known) for drive in drives])
     whole = passes.sort("vehicle_id", "condition", "started_at")

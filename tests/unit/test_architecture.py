@@ -19,6 +19,7 @@ ANOMALIES = "fleet_assets.anomalies"
 DOMAIN = "fleet_assets.telemetry"
 ADAPTERS = ("fleet_assets.kafka", "fleet_assets.lake", "fleet_assets.warehouse")
 REJECTS = "fleet_assets.rejects"
+RULE_FLOW = "fleet_assets.rule_flow"
 FLOW, ASSETS, SENSORS = "fleet_assets.flow", "fleet_assets.assets", "sensors"
 BASICS = ("fleet_assets.errors", "fleet_assets.fault_points")
 SETTINGS = "fleet_assets.settings"
@@ -37,9 +38,10 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     TRIPS: (*BASICS, CONTRACTS, EPISODES),
     **dict.fromkeys(ADAPTERS, (*FOUNDATION, DOMAIN, EPISODES, RULES, TRIPS, ANOMALIES, *ADAPTERS)),
     FLOW: (*FOUNDATION, SETTINGS, DOMAIN, *ADAPTERS),
+    RULE_FLOW: (*FOUNDATION, DOMAIN, RULES, *ADAPTERS),
     REJECTS: (*FOUNDATION, DOMAIN, *ADAPTERS),
-    ASSETS: (*FOUNDATION, SETTINGS, DOMAIN, RULES, *ADAPTERS, REJECTS, FLOW),
-    SENSORS: (*FOUNDATION, SETTINGS, DOMAIN, *ADAPTERS, REJECTS, FLOW, ASSETS),
+    ASSETS: (*FOUNDATION, SETTINGS, DOMAIN, RULES, *ADAPTERS, REJECTS, FLOW, RULE_FLOW),
+    SENSORS: (*FOUNDATION, SETTINGS, DOMAIN, *ADAPTERS, REJECTS, FLOW, RULE_FLOW, ASSETS),
     "fleet_assets.definitions": (*FOUNDATION, SETTINGS, *ADAPTERS, FLOW, ASSETS, SENSORS),
 }
 MAY_USE_DAGSTER = (

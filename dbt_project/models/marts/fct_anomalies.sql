@@ -1,0 +1,53 @@
+{#- A view, so that what late data or a change of the rules makes of history shows at once. -#}
+{{ config(materialized='view') }}
+
+select
+    anomalies.anomaly_id,
+    anomalies.finding_id,
+    anomalies.vehicle_id,
+    trip.trip_id,
+    anomalies.anomaly_type,
+    anomalies.rule_id,
+    anomalies.rule_version,
+    anomalies.model_id,
+    anomalies.source,
+    anomalies.severity,
+    anomalies.severity_history,
+    anomalies.confidence,
+    anomalies.started_at,
+    anomalies.ended_at,
+    anomalies.detected_at,
+    anomalies.state,
+    anomalies.revision,
+    anomalies.continues_id,
+    anomalies.evidence,
+    anomalies.description,
+    anomalies.recommended_action,
+    verdict.is_true as marked_true,
+    verdict.note as marked_note,
+    anomalies.event_hour,
+    extract(epoch from anomalies.ended_at - anomalies.started_at)::double precision
+        as duration_seconds
+from {{ source('warehouse', 'anomalies') }} as anomalies
+left join lateral (
+    select found.trip_id
+    from {{ source('warehouse', 'trips') }} as found
+    where
+        found.vehicle_id = anomalies.vehicle_id
+        and found.trip_kind = 'motion'
+        and found.started_at <= anomalies.started_at
+        and found.ended_at >= anomalies.started_at
+    order by found.started_at desc
+    limit 1
+) as trip on true
+left join lateral (
+    select
+        given.is_true,
+        given.note
+    from {{ source('warehouse', 'anomaly_feedback') }} as given
+    where
+        given.current_id = anomalies.anomaly_id
+        or (given.current_id is null and given.anomaly_id = anomalies.anomaly_id)
+    order by given.feedback_id desc
+    limit 1
+) as verdict on true

@@ -1,0 +1,171 @@
+"""Trips and what the rules find: segments hour by hour, what they amount to, and its load."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dagster import (
+    AssetCheckSpec,
+    AssetExecutionContext,
+    AssetKey,
+    AssetsDefinition,
+    AssetSpec,
+    BackfillPolicy,
+    HourlyPartitionsDefinition,
+    MaterializeResult,
+    MetadataValue,
+    multi_asset,
+)
+
+from fleet_assets.assets.common import (
+    OWNERS,
+    RULES,
+    column_schema,
+    lake_spec,
+    warehouse_key,
+)
+from fleet_assets.assets.platform import Platform
+from fleet_assets.assets.stages import (
+    CONTRACT_CHECK,
+    CONTRACT_TEXT,
+    add_hour_metadata,
+    contract_evaluation,
+    log_check,
+    tell_failure,
+    verdicts_of,
+    work_hours,
+)
+from fleet_assets.contracts.tables import TABLE_BY_NAME
+from fleet_assets.rule_flow import HourWorked, cause_of, settle, work_hour
+from fleet_assets.telemetry.validation import Verdict
+from fleet_assets.warehouse.load_stale import COPIED
+from fleet_assets.warehouse.rule_book import rule_book
+
+BY_HOUR = ("segments", "rule_eligibility", "trip_segments")
+_LAKE: Mapping[str, list[AssetKey | str]] = {
+    "segments": ["telemetry", "vehicle_hour_states", warehouse_key("vehicles")],
+    "rule_eligibility": ["telemetry", warehouse_key("vehicles")],
+    "rule_anomalies": ["segments"],
+    "anomalies": ["rule_anomalies"],
+    "trip_segments": ["telemetry"],
+    "trips": ["trip_segments"],
+}
+_WAREHOUSE = ("anomalies", *COPIED)
+_SPECS = (*map(AssetKey, _LAKE), *map(warehouse_key, _WAREHOUSE))
+
+TOLD = [
+    AssetSpec(
+        key=warehouse_key(table),
+        description=text,
+        group_name=RULES,
+        owners=OWNERS,
+        kinds={"postgres"},
+        metadata={"dagster/table_name": f"fleet.warehouse.{table}"},
+    )
+    for table, text in (
+        ("anomaly_feedback", "What people say of anomalies: `fleet anomalies mark`."),
+        ("rule_catalogue", "The rules in force now, for the marts; written with each load."),
+    )
+]
+"""Tables that no step makes anew."""
+
+
+def build_rules(partitions_def: HourlyPartitionsDefinition) -> AssetsDefinition:
+    """The assets of this stage."""
+
+    @multi_asset(
+        name="judge_by_rules",
+        specs=[
+            lake_spec(name, RULES, upstream, partitions_def=partitions_def, skippable=True)
+            for name, upstream in _LAKE.items()
+        ]
+        + [
+            AssetSpec(
+                key=warehouse_key(table),
+                deps=[table],
+                description=f"{TABLE_BY_NAME[table].description} The lake's table, in PostgreSQL.",
+                group_name=RULES,
+                owners=OWNERS,
+                kinds={"postgres"},
+                partitions_def=partitions_def,
+                skippable=True,
+                metadata={
+                    "dagster/column_schema": column_schema(TABLE_BY_NAME[table]),
+                    "dagster/table_name": f"fleet.warehouse.{table}",
+                },
+            )
+            for table in _WAREHOUSE
+        ],
+        check_specs=[
+            AssetCheckSpec(
+                CONTRACT_CHECK,
+                asset=name,
+                description=CONTRACT_TEXT,
+                partitions_def=partitions_def,
+            )
+            for name in _LAKE
+        ],
+        backfill_policy=BackfillPolicy.single_run(),
+        partitions_def=partitions_def,
+        can_subset=True,
+    )
+    def judge(
+        context: AssetExecutionContext, platform: Platform
+    ) -> Iterator[MaterializeResult[None]]:
+        lake, url = platform.lake, platform.postgres_url
+        book = rule_book(url)
+
+        def on_failure(event_hour: str, error: Exception) -> None:
+            for verdict in verdicts_of(error, "segments"):
+                log_check(context, contract_evaluation(verdict, event_hour))
+            for name in BY_HOUR:
+                tell_failure(context, name, event_hour, error)
+
+        done = work_hours(
+            context,
+            url,
+            "rules",
+            work=lambda hour: work_hour(lake, hour, book),
+            version_of=lambda worked: worked.segments.processed_version,
+            rows_of=lambda worked: worked.segments.rows,
+            upstream="telemetry",
+            on_failure=on_failure,
+        )
+        for event_hour, worked in done.items():
+            _tell_hour(context, event_hour, worked)
+        settled = settle(lake, url, book, context.run_id, cause_of(done.values()))
+        for name, found in settled.written.items():
+            for event_hour, rows in found.rows.items():
+                log_check(context, contract_evaluation(found.verdicts[event_hour], event_hour))
+                add_hour_metadata(context, name, event_hour, _row_count(rows))
+        for table, loaded in {"anomalies": settled.loaded.rows, **settled.copied}.items():
+            for event_hour, rows in loaded.items():
+                key = warehouse_key(table).to_user_string()
+                add_hour_metadata(context, key, event_hour, _row_count(rows))
+        changes = {
+            f"anomalies {kind}": MetadataValue.int(number)
+            for kind, number in settled.loaded.kinds.items()
+        } | {"anomalies followed by others": MetadataValue.int(settled.loaded.lineage)}
+        context.add_output_metadata(changes, output_name="warehouse_anomalies")
+        for asset_key in _SPECS:  # Dagster wants them in the order in which they depend
+            if asset_key in context.selected_asset_keys:
+                yield MaterializeResult(asset_key=asset_key)
+
+    return judge
+
+
+def _tell_hour(context: AssetExecutionContext, event_hour: str, worked: HourWorked) -> None:
+    checked = {verdict.table: verdict for verdict in worked.verdicts}
+    for name in BY_HOUR:
+        log_check(context, contract_evaluation(checked.get(name, Verdict(name, 0, ())), event_hour))
+    by_rules = {
+        "judged anew because the rules changed": MetadataValue.bool(worked.segments.by_rules)
+    }
+    add_hour_metadata(context, "segments", event_hour, _row_count(worked.segments.rows) | by_rules)
+    add_hour_metadata(context, "trip_segments", event_hour, _row_count(worked.trips.rows))
+    vehicles = checked.get("rule_eligibility")
+    if vehicles is not None:
+        add_hour_metadata(context, "rule_eligibility", event_hour, _row_count(vehicles.rows))
+
+
+def _row_count(rows: int) -> dict[str, Any]:
+    return {"dagster/partition_row_count": MetadataValue.int(rows)}

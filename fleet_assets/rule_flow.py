@@ -1,0 +1,193 @@
+"""Trips and anomalies across lake and warehouse: what is left to do, its order, doing it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import polars as pl
+
+from fleet_assets.lake.anomalies import collect_anomalies, hours_to_collect
+from fleet_assets.lake.by_onset import Stitched, hours_left, stitch_hours
+from fleet_assets.lake.rule_anomalies import by_rules
+from fleet_assets.lake.segments import (
+    SegmentsRefreshed,
+    hours_judged_otherwise,
+    hours_to_judge,
+    refresh_segments,
+)
+from fleet_assets.lake.store import Lake
+from fleet_assets.lake.trips import TripsRefreshed, by_travel, hours_to_tile, refresh_trip_segments
+from fleet_assets.rules.book import RuleBook
+from fleet_assets.telemetry.validation import Verdict
+from fleet_assets.warehouse.anomalies import (
+    Cause,
+    LoadedAnomalies,
+    load_anomalies,
+)
+from fleet_assets.warehouse.ledger import read_ledger, record_failure
+from fleet_assets.warehouse.load_stale import COPIED, hours_to_load, load_copied
+from fleet_assets.warehouse.rule_book import note_catalogue
+
+MOST_HOURS: Final = 48
+"""Most hours in one run: its events cost time and the run must stay abortable."""
+MOST_ROWS: Final = 20_000_000
+"""A run begins no further hour after so many rows of telemetry."""
+
+
+@dataclass(frozen=True)
+class RuleWork:
+    """Hours that the rules have to look at, and hours that wait for their next attempt.
+
+    Attributes:
+        hours: due now, the newest first.
+        waiting: failed before, and not due yet.
+        to_load: nothing is to be judged, but the warehouse lacks what the lake has.
+    """
+
+    hours: tuple[str, ...]
+    waiting: tuple[str, ...]
+    to_load: bool
+
+
+def rule_work(
+    lake: Lake,
+    postgres_url: str,
+    book: RuleBook,
+    *,
+    compare_rules: bool = True,
+    now: datetime | None = None,
+) -> RuleWork:
+    """Compares telemetry, segments, anomalies and the warehouse.
+
+    Args:
+        lake: the lake.
+        postgres_url: the warehouse.
+        book: the rules.
+        compare_rules: look at the rules that hours were judged by, too.
+        now: the moment of the decision.
+    """
+    now = now or datetime.now(UTC)
+    stale = {*hours_to_judge(lake), *hours_to_tile(lake), *hours_to_collect(lake)}
+    for what in (by_rules(book), by_travel()):
+        stale |= set(hours_left(lake, what))
+    if compare_rules:
+        stale |= set(hours_judged_otherwise(lake, book))
+    not_before = {
+        entry.event_hour: entry.next_attempt_at
+        for entry in read_ledger(postgres_url, "rules")
+        if entry.state == "failed" and entry.next_attempt_at is not None
+    }
+    waiting = {hour for hour in stale if not_before.get(hour, now) > now}
+    return RuleWork(
+        tuple(sorted(stale - waiting, reverse=True)),
+        tuple(sorted(waiting)),
+        bool(hours_to_load(lake, postgres_url)),
+    )
+
+
+@dataclass(frozen=True)
+class HourWorked:
+    """What became of one hour."""
+
+    segments: SegmentsRefreshed
+    trips: TripsRefreshed
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """Of all tables that were written."""
+        of_trips = () if self.trips.verdict is None else (self.trips.verdict,)
+        return (*self.segments.verdicts, *of_trips)
+
+
+def work_hour(lake: Lake, event_hour: str, book: RuleBook) -> HourWorked:
+    """Segments of rules and of trips of one hour."""
+    return HourWorked(
+        refresh_segments(lake, event_hour, book), refresh_trip_segments(lake, event_hour)
+    )
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What followed from segments that had changed.
+
+    Attributes:
+        written: per table of the lake the hours that were written.
+        loaded: hours of anomalies in the warehouse.
+        copied: rows by table and hour that were loaded as they are.
+    """
+
+    written: Mapping[str, Stitched]
+    loaded: LoadedAnomalies
+    copied: Mapping[str, Mapping[str, int]]
+
+
+def settle(
+    lake: Lake, postgres_url: str, book: RuleBook, run_id: str | None, cause: Cause
+) -> Settled:
+    """From segments to the warehouse, also what a run that was cut off has left.
+
+    A failure is noted for the hours that it holds up, so that they are tried again later.
+    """
+    written: dict[str, Stitched] = {}
+    waiting: list[str] = []
+    try:
+        for what in (by_rules(book), by_travel()):
+            waiting = hours_left(lake, what)
+            written[what.table] = stitch_hours(lake, waiting, what)
+        waiting = hours_to_collect(lake)
+        written["anomalies"] = collect_anomalies(lake, waiting)
+    except Exception as error:
+        told = f"{type(error).__name__}: {error}"[:2000]
+        record_failure(postgres_url, "rules", waiting, told, run_id)
+        raise
+    note_catalogue(postgres_url, book)
+    copied: dict[str, Mapping[str, int]] = {
+        name: load_copied(lake, postgres_url, name, run_id) for name in COPIED
+    }
+    return Settled(written, load_anomalies(lake, postgres_url, run_id, cause), copied)
+
+
+def cause_of(worked: Iterable[HourWorked]) -> Cause:
+    """Why anomalies change: the rules, if all that was judged anew was so because of them."""
+    judged = [hour.segments for hour in worked if hour.segments.verdicts]
+    return "rules" if judged and all(segments.by_rules for segments in judged) else "late"
+
+
+def some_hours(hours: Iterable[str], rows: Mapping[str, int]) -> list[str]:
+    """The first hours that one run can do.
+
+    Args:
+        hours: in the order in which they are wanted.
+        rows: rows of telemetry by hour.
+    """
+    chosen: list[str] = []
+    total = 0
+    for hour in hours:
+        total += rows.get(hour, 0)
+        if chosen and (total > MOST_ROWS or len(chosen) >= MOST_HOURS):
+            break
+        chosen.append(hour)
+    return chosen
+
+
+def rows_by_hour(lake: Lake) -> dict[str, int]:
+    """Rows of telemetry by hour."""
+    telemetry = lake.find("telemetry")
+    if telemetry is None or telemetry.files.is_empty():
+        return {}
+    counted = telemetry.files.group_by("event_hour").agg(pl.col("num_records").sum())
+    return dict(counted.iter_rows())
+
+
+def rests_until(ended_at: datetime, took: timedelta, share: float) -> datetime:
+    """When the next run may begin, so that the rules take at most a share of the time.
+
+    Args:
+        ended_at: end of the last run.
+        took: how long it took.
+        share: between 0 and 1.
+    """
+    return ended_at + took * (1 / share - 1)

@@ -1,0 +1,65 @@
+"""Loading hours that the warehouse has not as the lake has them, by the numbers of their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, Literal
+
+from fleet_assets.lake.by_onset import found_id
+from fleet_assets.lake.log import all_marks
+from fleet_assets.lake.marks import rows_id
+from fleet_assets.lake.store import Lake, TableSnapshot
+from fleet_assets.warehouse.ledger import LedgerEntry, read_ledger
+from fleet_assets.warehouse.load import replace_hours
+
+ByNumber = Literal["anomalies", "rule_anomalies", "rule_eligibility", "trips"]
+"""Tables of the lake whose commits give each hour's rows a number; the stage has the same name."""
+COPIED: Final[tuple[ByNumber, ...]] = ("rule_anomalies", "rule_eligibility", "trips")
+"""Those that are loaded as they are."""
+MOST_HOURS: Final = 500
+"""Hours in one transaction."""
+_PREFIX: Final[Mapping[ByNumber, str]] = {"rule_eligibility": found_id("")}
+
+
+def stale_hours(table: TableSnapshot, postgres_url: str, name: ByNumber) -> dict[str, int]:
+    """Hours that the warehouse has not as the lake has them, with the lake's number of each."""
+    prefix = _PREFIX.get(name, rows_id(""))
+    done = {entry.event_hour: entry.processed_version for entry in read_ledger(postgres_url, name)}
+    return {
+        hour: number
+        for mark, number in all_marks(table.delta).items()
+        if mark.startswith(prefix) and done.get(hour := mark.removeprefix(prefix)) != number
+    }
+
+
+def hours_to_load(lake: Lake, postgres_url: str) -> set[str]:
+    """Hours of any of the tables that the warehouse has not as the lake has them."""
+    found: set[str] = set()
+    for name in ("anomalies", *COPIED):
+        table = lake.find(name)
+        if table is not None:
+            found |= set(stale_hours(table, postgres_url, name))
+    return found
+
+
+def load_copied(
+    lake: Lake, postgres_url: str, name: ByNumber, run_id: str | None
+) -> dict[str, int]:
+    """Replaces the hours of one table that differ; gives rows by hour."""
+    table = lake.find(name)
+    if table is None:
+        return {}
+    marks = stale_hours(table, postgres_url, name)
+    hours = sorted(marks)
+    loaded: dict[str, int] = {}
+    for start in range(0, len(hours), MOST_HOURS):
+        some = hours[start : start + MOST_HOURS]
+        rows = table.read_files(table.files_of(some))
+        heights = dict(rows.group_by("event_hour").len().iter_rows())
+        entries = [
+            LedgerEntry(name, h, processed_version=marks[h], rows=heights.get(h, 0), run_id=run_id)
+            for h in some
+        ]
+        replace_hours(postgres_url, {name: rows}, some, entries)
+        loaded |= {hour: heights.get(hour, 0) for hour in some}
+    return loaded
