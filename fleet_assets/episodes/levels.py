@@ -33,17 +33,24 @@ def above(
         inclusive: set also where the value is equal to `set_at`.
     """
     beyond = (values >= set_at) if inclusive else (values > set_at)
-    levels: Levels = (values >= clear_below).view(np.int8) + beyond.view(np.int8)
-    levels[beyond] = SET  # also where somebody has put the limits the wrong way round
-    levels[np.isnan(values)] = UNKNOWN
-    return levels
+    return _levels(values, beyond, values >= clear_below)
 
 
 def below(
     values: NDArray[np.float64], set_at: Limit, clear_above: Limit, *, inclusive: bool = False
 ) -> Levels:
     """Levels of a condition that sets below a limit and clears above another one."""
-    return above(-values, -np.asarray(set_at), -np.asarray(clear_above), inclusive=inclusive)
+    beyond = (values <= set_at) if inclusive else (values < set_at)
+    return _levels(values, beyond, values <= clear_above)
+
+
+def _levels(
+    values: NDArray[np.float64], beyond: NDArray[np.bool_], near: NDArray[np.bool_]
+) -> Levels:
+    # also where somebody has put the limits the wrong way round beyond is set
+    levels: Levels = (near | beyond).view(np.int8) + beyond.view(np.int8)
+    levels |= np.isnan(values).view(np.int8) * np.int8(UNKNOWN)
+    return levels
 
 
 def both(first: Levels, second: Levels) -> Levels:
@@ -51,12 +58,10 @@ def both(first: Levels, second: Levels) -> Levels:
 
     One that is clear decides, whatever the other is; otherwise one that is unknown does.
     """
-    clear = (first == CLEAR) | (second == CLEAR)
-    unknown = (first == UNKNOWN) | (second == UNKNOWN)
-    joint = np.minimum(first, second)
-    joint[unknown] = UNKNOWN
-    joint[clear] = CLEAR
-    return joint
+    known: Levels = np.minimum(first, second)
+    unknown = np.maximum(first, second) == UNKNOWN
+    known |= ((known != CLEAR) & unknown).view(np.int8) * np.int8(UNKNOWN)
+    return known
 
 
 def either(first: Levels, second: Levels) -> Levels:

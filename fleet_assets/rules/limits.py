@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ class Limits:
     A regime is a vehicle at times during which nothing about it changes: usually it has one.
 
     Attributes:
-        regime: number of the regime of each sample.
+        regime: number of the regime of each sample, not decreasing.
         values: (rule id, parameter) → value by regime; NaN: the rule does not apply there.
         ineligible: rule id → reason by regime, "" where it applies; rules that apply everywhere
             are missing.
@@ -34,30 +35,44 @@ class Limits:
         Raises:
             KeyError: the rule has no such parameter.
         """
-        by_regime = self.values[rule_id, parameter]
+        by_regime = self.values[rule_id, parameter][self._present]
         lowest = float(by_regime.min(initial=np.inf))
         if lowest == by_regime.max(initial=-np.inf):
             return lowest
-        return np.take(by_regime, self.regime)
+        return np.repeat(by_regime, self._lengths)
 
     def key(self, rule_id: str, parameter: str) -> bytes:
-        """Equal for parameters with the same numbers everywhere."""
-        return self.values[rule_id, parameter].tobytes()
+        """Equal for parameters with the same numbers for all samples."""
+        return self.values[rule_id, parameter][self._present].tobytes()
 
-    def at(self, rows: NDArray[np.int64]) -> Limits:
-        """The limits of some of the samples."""
+    def at(self, rows: NDArray[np.int64] | slice) -> Limits:
+        """The limits of some of the samples, in order."""
         return Limits(self.regime[rows], self.values, self.ineligible)
 
     def applies(self, rule_id: str) -> NDArray[np.bool_] | None:
         """For each sample whether the rule is to judge it; None: it judges all."""
         where = self._applies(rule_id)
-        return None if where is None or where.all() else np.take(where, self.regime)
+        return None if where is None else np.repeat(where, self._lengths)
 
     def key_of_eligible(self, rule_id: str) -> bytes:
         """Equal for rules that judge the same samples."""
         where = self._applies(rule_id)
-        return b"" if where is None or where.all() else where.tobytes()
+        return b"" if where is None else where.tobytes()
 
     def _applies(self, rule_id: str) -> NDArray[np.bool_] | None:
+        """By regime that there are samples of; None: to all."""
         reasons = self.ineligible.get(rule_id)
-        return None if reasons is None else np.asarray(reasons == "")
+        if reasons is None:
+            return None
+        where = np.asarray(reasons[self._present] == "")
+        return None if where.all() else where
+
+    @cached_property
+    def _present(self) -> slice:
+        """Regimes from that of the first sample to that of the last."""
+        return slice(self.regime[0], self.regime[-1] + 1) if len(self.regime) else slice(0)
+
+    @cached_property
+    def _lengths(self) -> NDArray[np.int64]:
+        """Number of samples of each of these regimes."""
+        return np.bincount(self.regime - self.regime[0]) if len(self.regime) else np.zeros(0, int)

@@ -189,13 +189,20 @@ def _seen(catalogue: Catalogue, samples: Samples) -> dict[str, NDArray[np.bool_]
     """By signal whether each vehicle has any known value of it."""
     named = {name for rule in catalogue.rules for name in (*rule.needs, *rule.needs_any)}
     starts = np.flatnonzero(samples.is_first)
-    nobody = np.zeros(len(starts), np.bool_)
     return {
-        name: ~np.isnan(np.fmax.reduceat(samples.signals[name], starts))
-        if name in samples.signals and len(starts)
-        else nobody
+        name: _any_known(samples.signals[name], starts)
+        if name in samples.signals
+        else np.zeros(len(starts), np.bool_)
         for name in named
     }
+
+
+def _any_known(values: NDArray[np.float64], starts: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """By vehicle; most know a value from their first sample on."""
+    known = ~np.isnan(values[starts])
+    if known.all():
+        return known
+    return np.logical_or.reduceat(~np.isnan(values), starts)
 
 
 def _reasons(

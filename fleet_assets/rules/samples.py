@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,8 +46,8 @@ class Samples:
         found = self.signals.get(signal)
         return np.full(len(self), np.nan) if found is None else found
 
-    def at(self, rows: NDArray[np.int64]) -> Samples:
-        """Some of the rows, in order; they should be whole vehicles."""
+    def at(self, rows: NDArray[np.int64] | slice) -> Samples:
+        """Some of the rows, in order; they should be whole vehicles. A slice copies nothing."""
         return Samples(
             self.vehicle_ids,
             self.vehicle[rows],
@@ -67,7 +67,7 @@ class Samples:
 
 
 def samples_of(
-    telemetry: pl.DataFrame, signals: Iterable[str], window_start_us: int | None = None
+    telemetry: pl.DataFrame, signals: Collection[str], window_start_us: int | None = None
 ) -> Samples:
     """Samples from rows of `telemetry`.
 
@@ -80,22 +80,39 @@ def samples_of(
     ids = telemetry["vehicle_id"].rle_id()
     time_us = telemetry["event_time"].dt.epoch("us").to_numpy()
     conflict = telemetry["conflict"].to_numpy()
-    nulls = telemetry["null_signals"]
+    contested = np.flatnonzero(conflict)
     values: dict[str, Values] = {}
-    is_null: dict[str, Flags] = {}
-    named = frozenset(nulls.explode().drop_nulls().unique()) if nulls.len() else frozenset()
     for name in signals:
         column = telemetry[name]
         if column.null_count() < column.len():
-            array = column.cast(pl.Float64).to_numpy(writable=True)
-            array[conflict] = np.nan
+            known = column.cast(pl.Float64).fill_null(np.nan)
+            array = known.to_numpy(writable=len(contested) > 0)
+            if len(contested):
+                array[contested] = np.nan
             values[name] = array
-        if name in named:
-            is_null[name] = nulls.list.contains(name).to_numpy() & ~conflict
     context = np.zeros(len(time_us), np.bool_)
     if window_start_us is not None:
         context = time_us < window_start_us
     firsts = telemetry["vehicle_id"].gather(ids.arg_unique())
     codes = ids.cast(pl.Int32).to_numpy()
-    contested = conflict if conflict.any() else None
-    return Samples(firsts, codes, time_us, values, is_null, context, contested)
+    return Samples(
+        firsts, codes, time_us, values,
+        _nulls(telemetry["null_signals"], signals, conflict),
+        context,
+        conflict if len(contested) else None,
+    )  # fmt: skip
+
+
+def _nulls(named: pl.Series, signals: Collection[str], conflict: Flags) -> dict[str, Flags]:
+    """By signal the rows that name it; few rows name any."""
+    rows = (named.list.len() > 0).fill_null(False).arg_true()
+    lists = named.gather(rows)
+    at = rows.to_numpy()
+    any_of_them = frozenset(lists.explode().drop_nulls().unique()) if len(at) else frozenset()
+    found = {}
+    for name in signals:
+        if name in any_of_them:
+            flags = np.zeros(len(named), np.bool_)
+            flags[at[lists.list.contains(name).to_numpy()]] = True
+            found[name] = flags & ~conflict
+    return found

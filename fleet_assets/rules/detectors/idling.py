@@ -14,14 +14,22 @@ from fleet_assets.rules.samples import Samples
 
 def idling(samples: Samples, limits: Limits) -> Sequence[Found]:
     """Standing with the engine on; not while a power take-off works."""
+    by_numbers: dict[tuple[bytes, ...], Levels] = {}
     found = []
     for rule in ("R15", "R16"):
-        standing = below(samples.of("speed"), limits.of(rule, "set"), limits.of(rule, "clear"))
-        levels = both(standing, running(samples, limits.of(rule, "running_rpm")))
-        if "pto_active" in samples.signals:
-            levels[samples.signals["pto_active"] == 1] = CLEAR
-        found.append(Found(rule, levels, None))
+        numbers = tuple(limits.key(rule, name) for name in ("set", "clear", "running_rpm"))
+        if numbers not in by_numbers:
+            by_numbers[numbers] = _standing(samples, limits, rule)
+        found.append(Found(rule, by_numbers[numbers], None))
     return found
+
+
+def _standing(samples: Samples, limits: Limits, rule: str) -> Levels:
+    standing = below(samples.of("speed"), limits.of(rule, "set"), limits.of(rule, "clear"))
+    levels = both(standing, running(samples, limits.of(rule, "running_rpm")))
+    if "pto_active" in samples.signals:
+        levels[samples.signals["pto_active"] == 1] = CLEAR
+    return levels
 
 
 def running(samples: Samples, running_rpm: Limit) -> Levels:

@@ -1,4 +1,4 @@
-"""Law of all detectors: judged hour by hour a history gives what one pass gives.
+"""Laws of all detectors: neither cuts of a history nor the company of a vehicle change anything.
 
 Drives are drawn with parking gaps, silences, unknown stretches and steps, near the turns of hours.
 """
@@ -8,7 +8,20 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from drives import ABSENT, NULL, START, Drive, found, found_by_hours
+import polars as pl
+import pytest
+from drives import (
+    ABSENT,
+    NULL,
+    START,
+    Drive,
+    found,
+    found_by_hours,
+    in_force,
+    pieces,
+    samples,
+    vehicle,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
@@ -34,6 +47,17 @@ PHASES = st.tuples(
 )
 
 
+NOISE = {"speed": 0.05, "engine_rpm": 4.0, "accel_x": 0.1, "accel_y": 0.1, "gps_lat": 1e-6}
+
+
+def drive_of(phases: list[tuple[float, dict[str, Any], float]], drive: Drive) -> Drive:
+    drive.phase(5)
+    for seconds, signals, gap in phases:
+        drive.phase(seconds, **signals)
+        drive.gap(gap)
+    return drive.phase(10)
+
+
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(
     st.lists(PHASES, min_size=1, max_size=8),
@@ -43,11 +67,32 @@ PHASES = st.tuples(
 def test_hour_by_hour_is_as_one_pass(
     phases: list[tuple[float, dict[str, Any], float]], before_s: int, rate_hz: float
 ) -> None:
-    noise = {"speed": 0.05, "engine_rpm": 4.0, "accel_x": 0.1, "accel_y": 0.1, "gps_lat": 1e-6}
-    drive = Drive(rate_hz, start=HOUR - timedelta(seconds=before_s), noise=noise)
-    drive.phase(5)
-    for seconds, signals, gap in phases:
-        drive.phase(seconds, **signals)
-        drive.gap(gap)
-    drive.phase(10)
+    start = HOUR - timedelta(seconds=before_s)
+    drive = drive_of(phases, Drive(rate_hz, start=start, noise=NOISE))
     assert_frame_equal(found_by_hours(drive).drop("is_open"), found(drive).drop("is_open"))
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(
+    st.lists(st.lists(PHASES, min_size=1, max_size=4), min_size=2, max_size=4),
+    st.sampled_from([1, 100, 10**9]),
+)
+def test_a_vehicle_is_judged_alike_in_whatever_company(
+    fleet: list[list[tuple[float, dict[str, Any], float]]], block_rows: int
+) -> None:
+    drives = [
+        drive_of(phases, Drive(vehicle_id=f"v{n}", noise=NOISE, seed=n))
+        for n, phases in enumerate(fleet)
+    ]
+    types = ("sedan", "truck", "bus")
+    vehicles = [vehicle(f"v{n}", vehicle_type=types[n % 3]) for n in range(len(drives))]
+    patient = {
+        "rule_id": "R18", "parameter": "max_gap", "scope": "vehicle", "scope_value": "v1",
+        "valid_from": HOUR - timedelta(days=1), "value": 7200.0,
+    }  # fmt: skip
+    known = in_force(*vehicles, overrides=[patient])
+    alone = pl.concat([pieces(samples(drive), known) for drive in drives])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fleet_assets.rules.detect.BLOCK_ROWS", block_rows)
+        together = pieces(samples(*drives), known)
+    assert_frame_equal(together, alone, check_row_order=False)
