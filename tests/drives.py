@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from fleet_assets.contracts.signals import SIGNALS
+from fleet_assets.contracts.signals import SIGNAL_BY_NAME, SIGNALS
 from fleet_assets.episodes.stitch import TIME
 from fleet_assets.rules.catalogue import read_catalogue
 from fleet_assets.rules.detect import pieces_of
@@ -103,12 +103,24 @@ class Drive:
         frame = pl.concat(self._parts, how="diagonal")
         missing = [n for n in WANTED if n not in frame.columns]
         micros = (pl.col("t") * 1e6).round().cast(pl.Int64)
-        return frame.with_columns(
+        whole = frame.with_columns(
             pl.lit(self.vehicle_id).alias("vehicle_id"),
             (pl.lit(self.start).cast(TIME) + pl.duration(microseconds=micros)).alias("event_time"),
             pl.lit(False).alias("conflict"),
             *(pl.lit(None, dtype=pl.Float64).alias(name) for name in missing),
         ).drop("t")
+        return whole.with_columns(_refused("speed"))
+
+
+def _refused(name: str) -> tuple[pl.Expr, pl.Expr]:
+    """A signal without what is over its hard bound, and the note that decoding makes of it."""
+    is_out = (pl.col(name) > SIGNAL_BY_NAME[name].maximum).fill_null(False)
+    parts = f'{{"{name}":{{"value":', ',"reason":"out_of_bounds"}}'
+    note = pl.concat_str(pl.lit(parts[0]), pl.col(name).cast(pl.String), pl.lit(parts[1]))
+    return (
+        pl.when(~is_out).then(name).alias(name),
+        pl.when(is_out).then(note).alias("invalid_values"),
+    )
 
 
 def vehicle(vehicle_id: str = "v1", **attributes: Any) -> dict[str, Any]:

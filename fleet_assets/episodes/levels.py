@@ -65,10 +65,9 @@ def both(first: Levels, second: Levels) -> Levels:
 
 
 def either(first: Levels, second: Levels) -> Levels:
-    """Levels of two conditions of which one is enough.
+    """Levels of a condition that is told in two ways: the higher one, where both are known.
 
-    One that is set decides, whatever the other is; otherwise one that is unknown does.
+    Where one is unknown the other decides.
     """
     joint = np.maximum(first, second)
-    joint[(first == SET) | (second == SET)] = SET
-    return joint
+    return np.where(joint == UNKNOWN, np.minimum(first, second), joint)

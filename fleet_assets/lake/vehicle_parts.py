@@ -12,7 +12,7 @@ from fleet_assets.lake.store import TableSnapshot
 from partitions.hours import HOUR, hour_key, hour_start
 
 PART_ROWS: Final = 2_000_000
-_ALWAYS: Final = ["vehicle_id", "event_time", "conflict", "null_signals"]
+_ALWAYS: Final = ["vehicle_id", "event_time", "conflict", "null_signals", "invalid_values"]
 
 
 def vehicle_parts(

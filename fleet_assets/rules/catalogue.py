@@ -129,6 +129,7 @@ class Rule(_Strict):
     parameters: dict[str, Annotated[Parameter, BeforeValidator(_as_parameter)]]
     needs: tuple[str, ...] = ()
     needs_any: tuple[str, ...] = ()
+    beyond_bounds: bool = False
     least_rate_hz: float = Field(ge=0)
     exempt: tuple[Exemption, ...] = ()
     severity: Severity

@@ -55,6 +55,8 @@ def _section(catalogue: Catalogue, rule: Rule) -> list[str]:
     needs = _listed(rule.needs, " and ")
     if rule.needs_any:
         needs += (" and one of " if needs else "one of ") + _listed(rule.needs_any, ", ")
+    if needs and rule.least_rate_hz:
+        needs += f", at {rule.least_rate_hz:g} Hz or more"
     facts = [
         ("Needs", needs),
         ("Exempt", "; ".join(exemption.reason for exemption in rule.exempt)),

@@ -11,8 +11,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from fleet_assets.episodes.stitch import TIME
-from fleet_assets.rules.catalogue import Catalogue, Parameter, Rule
+from fleet_assets.rules.catalogue import Catalogue, Parameter
 from fleet_assets.rules.limits import Limits
+from fleet_assets.rules.reasons import reasons
 from fleet_assets.rules.samples import Samples
 
 VEHICLE_SCHEMA: Final = pl.Schema(
@@ -79,12 +80,7 @@ def resolve(catalogue: Catalogue, samples: Samples, known: InForce) -> Limits:
         if (rule_id, name) in overrides:
             number = _overridden(number, overrides[rule_id, name], regimes)
         values[rule_id, name] = number
-    seen = _seen(catalogue, samples)
-    reasons = {
-        rule.id: _reasons(catalogue, rule, known.stages, values, regimes, seen)
-        for rule in catalogue.rules
-    }
-    return Limits(regime, values, {rule: why for rule, why in reasons.items() if np.any(why != "")})
+    return Limits(regime, values, reasons(catalogue, samples, known.stages, values, regimes))
 
 
 def regime_vehicles(samples: Samples, known: InForce) -> pl.Series:
@@ -183,53 +179,3 @@ def _overridden(
         meant = (regimes[SCOPES[scope]] == of).fill_null(False).to_numpy()
         number = np.where(meant & (start >= valid_from), value, number)
     return number
-
-
-def _seen(catalogue: Catalogue, samples: Samples) -> dict[str, NDArray[np.bool_]]:
-    """By signal whether each vehicle has any known value of it."""
-    named = {name for rule in catalogue.rules for name in (*rule.needs, *rule.needs_any)}
-    starts = np.flatnonzero(samples.is_first)
-    return {
-        name: _any_known(samples.signals[name], starts)
-        if name in samples.signals
-        else np.zeros(len(starts), np.bool_)
-        for name in named
-    }
-
-
-def _any_known(values: NDArray[np.float64], starts: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """By vehicle; most know a value from their first sample on."""
-    known = ~np.isnan(values[starts])
-    if known.all():
-        return known
-    return np.logical_or.reduceat(~np.isnan(values), starts)
-
-
-def _reasons(
-    catalogue: Catalogue,
-    rule: Rule,
-    stages: Mapping[str, str],
-    values: Mapping[tuple[str, str], NDArray[np.float64]],
-    regimes: pl.DataFrame,
-    seen: Mapping[str, NDArray[np.bool_]],
-) -> NDArray[np.str_]:
-    """Why the rule does not judge a regime; the first reason that there is."""
-    conditions: list[tuple[NDArray[np.bool_], str]] = []
-    if stages.get(rule.id, rule.stage) == "off":
-        conditions.append((np.ones(regimes.height, np.bool_), "the rule is off"))
-    for exemption in (*catalogue.exempt_always, *rule.exempt):
-        meant = (regimes[exemption.attribute] == exemption.equals).fill_null(False).to_numpy()
-        conditions.append((meant, exemption.reason))
-    numbers = [values[rule.id, name] for name in rule.parameters]
-    if rule.repeats:
-        numbers += [values[rule.repeats, "set"]]
-    lacking = np.logical_or.reduce([np.isnan(number) for number in numbers])
-    conditions.append((lacking, "no limit for its vehicle type"))
-    code = regimes["code"].to_numpy()
-    conditions += [(~seen[name][code], f"{name} is not known") for name in rule.needs]
-    if rule.needs_any:
-        any_of = np.logical_or.reduce([seen[name] for name in rule.needs_any])
-        conditions.append((~any_of[code], f"none of {', '.join(rule.needs_any)} is known"))
-    return np.select(
-        [held for held, _ in conditions], [np.str_(why) for _, why in conditions], default=""
-    ).astype(np.str_)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 
 Values = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+BEYOND: Final = ("speed",)
+"""Signals of which rules may ask for values out of their hard bounds."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,8 @@ class Samples:
             look back; no finding may begin or end in them.
         in_conflict: rows whose message contradicts another one, of which nothing is known; None:
             there are none.
+        beyond: by signal of BEYOND, the values that were refused because they are out of its hard
+            bounds, NaN elsewhere; signals without any are missing.
     """
 
     vehicle_ids: pl.Series
@@ -37,6 +42,7 @@ class Samples:
     nulls: Mapping[str, Flags]
     is_context: Flags
     in_conflict: Flags | None = None
+    beyond: Mapping[str, Values] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.time_us)
@@ -56,6 +62,7 @@ class Samples:
             {name: flags[rows] for name, flags in self.nulls.items()},
             self.is_context[rows],
             None if self.in_conflict is None else self.in_conflict[rows],
+            {name: values[rows] for name, values in self.beyond.items()},
         )
 
     @property
@@ -73,7 +80,7 @@ def samples_of(
 
     Args:
         telemetry: rows in order of vehicle and event time, with the columns of the signals,
-            `null_signals` and `conflict`.
+            `null_signals` and `conflict`; `invalid_values` where rules are to see refused values.
         signals: numbers and flags that are wanted.
         window_start_us: rows before it are context.
     """
@@ -100,6 +107,7 @@ def samples_of(
         _nulls(telemetry["null_signals"], signals, conflict),
         context,
         conflict if len(contested) else None,
+        _beyond(telemetry, conflict),
     )  # fmt: skip
 
 
@@ -115,4 +123,21 @@ def _nulls(named: pl.Series, signals: Collection[str], conflict: Flags) -> dict[
             flags = np.zeros(len(named), np.bool_)
             flags[at[lists.list.contains(name).to_numpy()]] = True
             found[name] = flags & ~conflict
+    return found
+
+
+def _beyond(telemetry: pl.DataFrame, conflict: Flags) -> dict[str, Values]:
+    """Originals of the values that are out of bounds."""
+    found: dict[str, Values] = {}
+    if "invalid_values" not in telemetry.columns:
+        return found
+    rows = np.flatnonzero(telemetry["invalid_values"].is_not_null().to_numpy() & ~conflict)
+    notes = telemetry["invalid_values"].gather(rows)
+    for name in BEYOND if len(rows) else ():
+        original = notes.str.json_path_match(f"$.{name}.value").cast(pl.Float64, strict=False)
+        reason = notes.str.json_path_match(f"$.{name}.reason")
+        is_out = (reason == "out_of_bounds").fill_null(False) & original.is_finite()
+        if is_out.any():
+            found[name] = np.full(len(conflict), np.nan)
+            found[name][rows] = original.set(~is_out.fill_null(False), None).to_numpy()
     return found

@@ -200,7 +200,7 @@ def test_levels_by_limits() -> None:
     first, second = (np.array(side, np.int8) for side in zip(*pairs, strict=True))
     for (a, b), joint, one in zip(pairs, both(first, second), either(first, second), strict=True):
         assert joint == (CLEAR if CLEAR in (a, b) else UNKNOWN if UNKNOWN in (a, b) else min(a, b))
-        assert one == (SET if SET in (a, b) else UNKNOWN if UNKNOWN in (a, b) else max(a, b))
+        assert one == max({a, b} - {UNKNOWN}, default=UNKNOWN)
 
 
 def test_no_samples_no_pieces() -> None:

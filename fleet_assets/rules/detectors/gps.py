@@ -33,7 +33,7 @@ _STEP_S: Final = 1.0
 
 def gps(samples: Samples, limits: Limits) -> Sequence[Found]:
     """All rules on positions; of vehicles without any, the speed alone."""
-    speed = samples.of("speed")
+    speed = _speed_told(samples)
     with_positions = whole_vehicles(samples, ~np.isnan(samples.of("gps_lat")))
     rows = np.flatnonzero(with_positions)
     if len(rows) == len(samples):
@@ -63,12 +63,12 @@ def _positions(samples: Samples, limits: Limits) -> list[Found]:
     failed = after_failure(samples, "gps_lat", fixes) | _was_nowhere(nowhere, fixes)
     lost: Ints = np.cumsum(failed, dtype=np.int64)
     by_positions = _speed_mph(samples, lat, lon, fixes, earlier(samples, fixes, BASE_S), lost)
-    fastest = np.fmax(by_positions, speed)
+    told = _speed_told(samples)
     found = [
         Found(
             "R29",
-            either(*(_impossible(samples, limits, values) for values in (by_positions, speed))),
-            fastest,
+            either(*(_impossible(samples, limits, values) for values in (by_positions, told))),
+            np.fmax(by_positions, told),
         )
     ]
     found.append(_jump(samples, limits, lat, lon, fixes, lost))
@@ -98,6 +98,12 @@ def distance_m(lat: Values, lon: Values, to_lat: Values, to_lon: Values) -> Valu
         + np.cos(np.radians(lat)) * np.cos(np.radians(to_lat)) * np.sin(half[1]) ** 2
     )
     return np.asarray(2 * EARTH_M * np.arcsin(np.sqrt(np.minimum(chord, 1.0))))
+
+
+def _speed_told(samples: Samples) -> Values:
+    """Speed as it was sent, be it faster than its encoding can express."""
+    speed, beyond = samples.of("speed"), samples.beyond.get("speed")
+    return speed if beyond is None else np.where(beyond > 0, beyond, speed)
 
 
 def _impossible(samples: Samples, limits: Limits, speed: Values) -> Levels:
