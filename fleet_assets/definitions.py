@@ -30,6 +30,7 @@ from fleet_assets.assets.lake_upkeep import lake_upkeep, lake_upkeep_job, lake_u
 from fleet_assets.assets.ledger import ledger_spec
 from fleet_assets.assets.marts import build_marts
 from fleet_assets.assets.platform import Platform
+from fleet_assets.assets.rule_volume import build_rule_volume
 from fleet_assets.assets.rules import TOLD, build_rules
 from fleet_assets.assets.telemetry import build_telemetry_assets
 from fleet_assets.assets.upkeep import upkeep_job, upkeep_schedule
@@ -72,7 +73,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
         executor_def=in_process_executor,
         description="From raw_telemetry to the marts, for the hours of the run.",
     )
-    rules = [build_rules(partitions_def), build_anomalies_topic()]
+    rules = [build_rules(partitions_def), build_anomalies_topic(), build_rule_volume()]
     rules_job = define_asset_job(
         RULES_JOB,
         selection=AssetSelection.assets(*rules) | AssetSelection.checks_for_assets(*rules),

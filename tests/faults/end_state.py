@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Collection, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,15 @@ from warehouse_data import query
 
 from fleet_assets.assets.platform import Platform
 from fleet_assets.kafka.topic import topic_state
+from fleet_assets.lake.by_onset import seen_id
 from fleet_assets.lake.conservation import account, offset_differences
 from fleet_assets.lake.landed import landed_hours
+from fleet_assets.lake.log import all_marks
+from fleet_assets.lake.rule_anomalies import by_rules
+from fleet_assets.lake.segments import refresh_segments
 from fleet_assets.lake.store import Lake
+from fleet_assets.lake.trips import by_travel, refresh_trip_segments
+from fleet_assets.warehouse.rule_book import rule_book
 from partitions.hours import hour_key
 
 COUNTS = ["read", "accepted", "duplicate", "rejected", "pending"]
@@ -182,6 +188,47 @@ def assert_every_reject_is_published(platform: Platform) -> str:
     # a message whose vehicle was registered later was a reject when it was published
     assert wanted <= set(found)
     return f"{len(wanted):,} rejects in the dead-letter topic, {found.total() - len(found)} twice"
+
+
+def assert_anomalies_as_in_one_pass(platform: Platform) -> str:
+    """Trips and anomalies are those of all segments at once; warehouse and topic have the same."""
+    lake, url = platform.lake, platform.postgres_url
+    book = rule_book(url)
+    before = {name: lake.open(name).read() for name in ("segments", "trip_segments")}
+    for hour in before["segments"]["event_hour"].unique():
+        refresh_segments(lake, hour, book, force=True)
+        refresh_trip_segments(lake, hour, force=True)
+    for name, rows in before.items():
+        order = rows.columns[:5]
+        assert_frame_equal(lake.open(name).read().sort(order), rows.sort(order))
+    told = []
+    for what in (by_rules(book), by_travel()):
+        pieces = lake.open(what.pieces)
+        newest = max(v for k, v in all_marks(pieces.delta).items() if k.startswith(seen_id("")))
+        horizon = datetime.fromtimestamp(newest / 1e6, UTC)
+        rows = what.chains(pieces).read(what.chains(pieces).hours, None)
+        stored = lake.open(what.table).read().sort(what.key)
+        assert_frame_equal(stored, what.make(rows, horizon).sort(what.key))
+        told.append(f"{stored.height} {what.table.replace('_', ' ')}")
+    shown = lake.open("anomalies").read().sort("anomaly_id")
+    live = lake.open("rule_anomalies").read().filter(pl.col("stage") == "live")
+    assert shown["anomaly_id"].to_list() == sorted(live["anomaly_id"])
+    columns = "anomaly_id, state, severity, revision"
+    loaded = query(url, f"select {columns} from warehouse.anomalies order by anomaly_id")
+    assert loaded == shown.select(columns.split(", ")).rows()
+    trips = query(url, "select trip_id from warehouse.trips order by trip_id")
+    assert [row[0] for row in trips] == sorted(lake.open("trips").read()["trip_id"])
+    newest_of: dict[str, dict[str, Any]] = {}
+    for message in messages(platform, platform.settings.anomalies_topic):
+        value = json.loads(message.value() or b"")
+        newest_of[value["anomaly_id"]] = value
+    standing = {
+        key: (value["state"], value["severity"], value["revision"])
+        for key, value in newest_of.items()
+        if not value.get("withdrawn")
+    }
+    assert standing == {row[0]: tuple(row[1:]) for row in loaded}
+    return ", ".join(told) + " as in one pass; warehouse and topic agree"
 
 
 def messages(platform: Platform, topic: str) -> Iterator[Message]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from end_state import (
+    assert_anomalies_as_in_one_pass,
     assert_counts_add_up,
     assert_every_reject_is_published,
     assert_marts_show,
@@ -58,6 +59,23 @@ POINTS: dict[str, tuple[str, ...]] = {
     "rebuilds": ("rebuild.slice_written",),
     "upkeep": ("upkeep.files_written", "upkeep.committed", "upkeep.before_vacuum"),
     "expiry": ("expiry.committed",),
+    "judging": (
+        "segments.mid_read",
+        "segments.before_write",
+        "segments.eligibility_committed",
+        "segments.committed",
+        "trip_segments.mid_read",
+        "trip_segments.before_write",
+        "trip_segments.committed",
+        *(
+            f"{table}.{moment}"
+            for table in ("rule_anomalies", "trips")
+            for moment in ("before_write", "committed")
+        ),
+        "anomalies.before_collected",
+        "anomalies.collected",
+        "anomalies.produced",
+    ),
     "dagster": (
         "landing.not_reported",
         "stages.telemetry_worked",
@@ -166,6 +184,8 @@ def under_fire(
                 without=("raw_telemetry",) if raw_expires else (),
             ),
         ]
+        if last_work == "judging":
+            told.append(assert_anomalies_as_in_one_pass(run.platform))
         if last_work == "dagster":
             told.append(assert_marts_show(sent, run.postgres_url))
         NOTES.append(f"{name}, {sum(fire.kinds.values())} kills: " + "; ".join(told))
@@ -186,6 +206,18 @@ def test_workers_killed_while_raw_expires(
     cut_off = [f"refresh.{table}_committed" for table in HOUR_TABLES]
     planned = [at(point, "expiry") for point in (*POINTS["expiry"] * 2, *cut_off)]
     under_fire(services, "kills-expiry", tmp_path, flow_home, planned, "expiry")
+
+
+@pytest.mark.timeout(900)
+def test_workers_killed_while_judging(
+    services: Installation, tmp_path: Path, flow_home: Path
+) -> None:
+    """Trips and anomalies are what one pass over all segments gives, and Kafka has each change."""
+    planned = [at(point, "judging") for point in POINTS["judging"] * 2]
+    drawn = moments(5, LONGEST_MOMENT_S)
+    planned += [after(next(drawn), "judging") for _ in range(5)]
+    random.Random(5).shuffle(planned)
+    under_fire(services, "kills-judging", tmp_path, flow_home, planned, "judging")
 
 
 @pytest.mark.soak

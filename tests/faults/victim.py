@@ -28,6 +28,7 @@ from typing import Any
 from fleet_assets.assets.platform import Platform
 from fleet_assets.fault_points import VARIABLE
 from fleet_assets.flow import hour_progress
+from fleet_assets.kafka.anomalies import publish_changes
 from fleet_assets.kafka.ranges import ranges_to_land
 from fleet_assets.kafka.read import read_ranges
 from fleet_assets.kafka.topic import topic_state
@@ -38,8 +39,10 @@ from fleet_assets.lake.refresh import refresh_hour, refresh_together
 from fleet_assets.lake.upkeep import UpkeepPolicy, keep_up
 from fleet_assets.lake.vehicle_hours import refresh_vehicle_hours
 from fleet_assets.rejects.publish import publish_rejects
+from fleet_assets.rule_flow import cause_of, rule_work, settle, work_hour
 from fleet_assets.telemetry.placement import place
 from fleet_assets.warehouse.from_lake import load_hour
+from fleet_assets.warehouse.rule_book import rule_book
 from fleet_assets.warehouse.vehicles import known_vehicles, tanks_at
 from partitions.hours import hour_start
 
@@ -157,11 +160,25 @@ def dagster_landing(platform: Platform) -> int:
     return dagster_runs(platform, ("landing",))
 
 
+def judging(platform: Platform) -> int:
+    """The flow, and trips and anomalies of what it has changed, up to Kafka."""
+    done = flow(platform)
+    lake, url = platform.lake, platform.postgres_url
+    book = rule_book(url)
+    work = rule_work(lake, url, book)
+    hours = [*work.hours, *work.waiting]
+    worked = [work_hour(lake, hour, book) for hour in hours]
+    settle(lake, url, book, None, cause_of(worked))
+    sent = publish_changes(platform.broker, url, platform.settings.anomalies_topic).changes
+    return done + len(hours) + sent
+
+
 FLOWS: dict[str, Callable[[Platform], int]] = {
     "flow": flow,
     "rebuilds": rebuilds,
     "upkeep": upkeep,
     "expiry": expiry,
+    "judging": judging,
     "dagster": dagster_runs,
     "dagster_landing": dagster_landing,
 }
