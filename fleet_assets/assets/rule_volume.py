@@ -56,7 +56,10 @@ def build_rule_volume() -> AssetsDefinition:
         by_rule = (
             volume.group_by("rule_id", "anomaly_type", "stage")
             .agg(
-                pl.col("episodes").filter(pl.col("day").dt.to_string() == newest).sum().alias("newest"),
+                pl.col("episodes")
+                .filter(pl.col("day").dt.to_string() == newest)
+                .sum()
+                .alias("newest"),
                 pl.col("episodes").sum().alias("all"),
             )
             .sort("rule_id")
