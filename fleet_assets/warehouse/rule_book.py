@@ -9,13 +9,19 @@ import psycopg
 from fleet_assets.rules.book import RuleBook, releases
 from fleet_assets.warehouse.connection import transact
 from fleet_assets.warehouse.rule_changes import overrides_in_force
+from fleet_assets.warehouse.rule_stages import stages_in_force
 from fleet_assets.warehouse.rule_vehicles import vehicles_by_time
 from partitions.hours import hour_key
 
 
 def rule_book(postgres_url: str) -> RuleBook:
     """Catalogues, vehicles, overrides and stages."""
-    return RuleBook(releases(), vehicles_by_time(postgres_url), overrides_in_force(postgres_url))
+    return RuleBook(
+        releases(),
+        vehicles_by_time(postgres_url),
+        overrides_in_force(postgres_url),
+        stages_in_force(postgres_url),
+    )
 
 
 def note_catalogue(postgres_url: str, book: RuleBook) -> None:
