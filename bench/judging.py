@@ -96,7 +96,7 @@ def _stitch(root: str, vehicles: int) -> Measured:
 
     def work() -> None:
         for what in (by_rules(book), by_travel()):
-            stitch_hours(lake, hours_left(lake, what), what)
+            stitch_hours(lake, hours_left(lake, what.table, what.pieces), what)
 
     return measured(work)
 

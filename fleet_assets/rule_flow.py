@@ -11,15 +11,23 @@ import polars as pl
 
 from fleet_assets.lake.anomalies import collect_anomalies, hours_to_collect
 from fleet_assets.lake.by_onset import Stitched, hours_left, stitch_hours
-from fleet_assets.lake.rule_anomalies import by_rules
+from fleet_assets.lake.rule_anomalies import RULE_ANOMALIES, by_rules
 from fleet_assets.lake.segments import (
+    SEGMENTS,
     SegmentsRefreshed,
     hours_judged_otherwise,
     hours_to_judge,
     refresh_segments,
 )
 from fleet_assets.lake.store import Lake
-from fleet_assets.lake.trips import TripsRefreshed, by_travel, hours_to_tile, refresh_trip_segments
+from fleet_assets.lake.trips import (
+    TRIP_SEGMENTS,
+    TRIPS,
+    TripsRefreshed,
+    by_travel,
+    hours_to_tile,
+    refresh_trip_segments,
+)
 from fleet_assets.rules.book import RuleBook
 from fleet_assets.telemetry.validation import Verdict
 from fleet_assets.warehouse.anomalies import (
@@ -70,9 +78,7 @@ def rule_work(
         now: the moment of the decision.
     """
     now = now or datetime.now(UTC)
-    stale = {*hours_to_judge(lake), *hours_to_tile(lake), *hours_to_collect(lake)}
-    for what in (by_rules(book), by_travel()):
-        stale |= set(hours_left(lake, what))
+    stale = _stale_in_lake(lake)
     if compare_rules:
         stale |= set(hours_judged_otherwise(lake, book))
     not_before = {
@@ -86,6 +92,18 @@ def rule_work(
         tuple(sorted(waiting)),
         bool(hours_to_load(lake, postgres_url)),
     )
+
+
+def hours_behind(lake: Lake, postgres_url: str) -> set[str]:
+    """Hours whose trips and anomalies are not in line with telemetry, in lake or warehouse."""
+    return _stale_in_lake(lake) | hours_to_load(lake, postgres_url)
+
+
+def _stale_in_lake(lake: Lake) -> set[str]:
+    stale = {*hours_to_judge(lake), *hours_to_tile(lake), *hours_to_collect(lake)}
+    for table, pieces in ((RULE_ANOMALIES, SEGMENTS), (TRIPS, TRIP_SEGMENTS)):
+        stale |= set(hours_left(lake, table, pieces))
+    return stale
 
 
 @dataclass(frozen=True)
@@ -135,7 +153,7 @@ def settle(
     waiting: list[str] = []
     try:
         for what in (by_rules(book), by_travel()):
-            waiting = hours_left(lake, what)
+            waiting = hours_left(lake, what.table, what.pieces)
             written[what.table] = stitch_hours(lake, waiting, what)
         waiting = hours_to_collect(lake)
         written["anomalies"] = collect_anomalies(lake, waiting)

@@ -77,12 +77,12 @@ class Stitched:
     verdicts: Mapping[str, Verdict]
 
 
-def hours_left(lake: Lake, what: ByOnset) -> list[str]:
+def hours_left(lake: Lake, table_name: str, pieces_name: str) -> list[str]:
     """Hours whose pieces have changed since their meaning was worked out, in order."""
-    pieces = lake.find(what.pieces)
+    pieces = lake.find(pieces_name)
     if pieces is None:
         return []
-    table = lake.find(what.table)
+    table = lake.find(table_name)
     done = {} if table is None else all_marks(table.delta)
     prefix = found_id("")
     return sorted(

@@ -21,6 +21,8 @@ class FlowStatus:
     """Offset of the last message of each Kafka partition that is in the lake."""
     stale_hours: int = 0
     """Event hours with landed messages that are not in the derived tables yet."""
+    unjudged_hours: int = 0
+    """Event hours whose trips and anomalies are not up to date in lake and warehouse."""
     newest_event: str | None = None
     """Event time of the newest message in the lake, ISO 8601 in UTC."""
     newest_mart_row: str | None = None
@@ -36,6 +38,7 @@ def flow_status(endpoints: Endpoints, settings: Settings | None = None) -> FlowS
     from fleet_assets.lake.landed import newest_event
     from fleet_assets.lake.landing import committed_offsets
     from fleet_assets.lake.store import Lake
+    from fleet_assets.rule_flow import hours_behind
 
     settings = settings or Settings()
     lake = Lake(endpoints.lake_url)
@@ -56,6 +59,7 @@ def flow_status(endpoints: Endpoints, settings: Settings | None = None) -> FlowS
         lag=lag,
         last_landed_offset={p: offset - 1 for p, offset in sorted(landed.items()) if offset > 0},
         stale_hours=sum(hour.stale for hour in hour_progress(lake, endpoints.postgres_url)),
+        unjudged_hours=len(hours_behind(lake, endpoints.postgres_url)),
         newest_event=None if newest is None else newest.isoformat(),
         newest_mart_row=_newest_mart_row(endpoints.postgres_url),
         failing_checks=failing_checks(endpoints.postgres_url, settings),

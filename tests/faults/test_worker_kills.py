@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -34,6 +34,9 @@ pytestmark = [pytest.mark.faults, pytest.mark.integration]
 LOAD = ["--vehicles", "20", "--interval", "10", "--rate", "250", "--span", "30d",
         "--start", "2026-01-05T00:30:00Z", "--duplicate", "0.1", "--corrupt", "0.05",
         "--late", "0.05", "--late-by", "10s..2h", "--reorder", "0.05", "--no-register"]  # fmt: skip
+
+FAULTY = ["--vehicles", "12", "--interval", "4", "--span", "10d", "--faults", "3000"]
+"""Vehicles with something to find, often enough to be judged by rules with a duration."""
 
 HOUR_TABLES = ("telemetry", "telemetry_rejects", "telemetry_outcomes", "vehicle_outcomes")
 MOMENTS = ("written", "committed")
@@ -154,6 +157,7 @@ def under_fire(
     flow_home: Path,
     planned: list[Kill],
     last_work: str = "flow",
+    load_options: Sequence[str] = (),
 ) -> None:
     clean_warehouse = fresh_warehouse(services, f"{name}_clean".replace("-", "_"))
     with (
@@ -161,7 +165,9 @@ def under_fire(
         arena({}) as fire,
     ):
         register = tmp_path / "vehicles.csv"
-        load = Load({}, tmp_path / "manifest.json", *LOAD, "--vehicles-csv", str(register))
+        load = Load(
+            {}, tmp_path / "manifest.json", *LOAD, *load_options, "--vehicles-csv", str(register)
+        )
         load.wait_for_start(lambda: any(high for _, high in run.watermarks().values()))
         vehicles = parse_vehicles_csv(register)
         for number, kill in enumerate(planned):
@@ -217,7 +223,7 @@ def test_workers_killed_while_judging(
     drawn = moments(5, LONGEST_MOMENT_S)
     planned += [after(next(drawn), "judging") for _ in range(5)]
     random.Random(5).shuffle(planned)
-    under_fire(services, "kills-judging", tmp_path, flow_home, planned, "judging")
+    under_fire(services, "kills-judging", tmp_path, flow_home, planned, "judging", FAULTY)
 
 
 @pytest.mark.soak

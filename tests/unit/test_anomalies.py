@@ -53,12 +53,16 @@ def bring_up(lake: Lake, rules: RuleBook | None = None, hours: Sequence[str] | N
         refresh_vehicle_hours(lake, hour, TANKS)
     for hour in {*hours_to_judge(lake), *hours_judged_otherwise(lake, rules)}:
         refresh_segments(lake, hour, rules)
-    stitch_hours(lake, hours_left(lake, by_rules(rules)), by_rules(rules))
+    stitch_hours(lake, hours_left(lake, "rule_anomalies", "segments"), by_rules(rules))
     for hour in hours_to_tile(lake):
         refresh_trip_segments(lake, hour)
-    stitch_hours(lake, hours_left(lake, by_travel()), by_travel())
+    stitch_hours(lake, hours_left(lake, "trips", "trip_segments"), by_travel())
     collect_anomalies(lake, hours_to_collect(lake))
-    assert not hours_to_judge(lake) + hours_left(lake, by_rules(rules)) + hours_to_collect(lake)
+    assert (
+        not hours_to_judge(lake)
+        + hours_left(lake, "rule_anomalies", "segments")
+        + hours_to_collect(lake)
+    )
     assert not hours_judged_otherwise(lake, rules)
 
 
