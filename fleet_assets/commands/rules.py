@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from datetime import datetime
+from fleet_assets.commands import rule_changes
 
-    from fleet_assets.warehouse.rule_changes import Scope
+if TYPE_CHECKING:
+    from fleet_assets.rules.catalogue import Rule
 
 rules = typer.Typer(no_args_is_help=True, help="What counts as an anomaly: the catalogue of rules.")
+rule_changes.register(rules)
 _CATALOGUE = typer.Option("--catalogue", help="Another catalogue than the platform's.")
 
 
@@ -38,8 +39,13 @@ def list_rules(
         raise FleetError(f"{type_} is no type of anomaly; there are {', '.join(ANOMALY_TYPES)}.")
     found = read_catalogue(catalogue or CATALOGUE)
     chosen = [rule for rule in found.rules if type_ in (None, rule.type)]
+    own = {} if catalogue else _own_stages()
     if as_json:
-        text = [rule.model_dump(mode="json", exclude_defaults=True) for rule in chosen]
+        text = [
+            rule.model_dump(mode="json", exclude_defaults=True)
+            | {"stage_in_force": own.get(rule.id, rule.stage)}
+            for rule in chosen
+        ]
         sys.stdout.write(json.dumps(text, indent=2, ensure_ascii=False) + "\n")
         return
     from rich.console import Console
@@ -54,7 +60,8 @@ def list_rules(
         name = f"{rule.id} ↑{rule.tier_of}" if rule.tier_of else rule.id
         table.add_row(
             name, rule.type, rule.title, f"{limit} {rule.unit}".strip() if limit else "",
-            in_words(found, rule, "duration").removeprefix("0") or "–", rule.severity, rule.stage,
+            in_words(found, rule, "duration").removeprefix("0") or "–", rule.severity,
+            _stage(rule, own),
         )  # fmt: skip
     Console().print(table)
 
@@ -86,100 +93,12 @@ def show(
         "says": rule.says,
         "action": rule.action,
         "source": rule.source,
-        "stage": f"{rule.stage}, version {rule.version}, release {found.release}",
+        "stage": _stage(rule, {} if catalogue else _own_stages()),
+        "version": f"{rule.version}, release {found.release}",
     }
     for name, text in facts.items():
         if text:
             console.print(f"  {name}: {text}", highlight=False)
-
-
-@rules.command("set")
-def set_number(
-    what: Annotated[
-        str, typer.Argument(metavar="RULE.PARAMETER=VALUE", help="Such as R15.duration=1800.")
-    ],
-    scope: Annotated[
-        str,
-        typer.Option("--for", metavar="SCOPE:NAME", help="fleet:north, model:Sprinter, vehicle:7."),
-    ],
-    why: Annotated[str, typer.Option("--why", help="The reason; it is kept.")],
-    from_: Annotated[
-        str | None,
-        typer.Option("--from", help="Event time from which it counts (UTC); default: now."),
-    ] = None,
-) -> None:
-    """Put a number in place of the catalogue's, for a fleet, a model or a vehicle.
-
-    The most specific one counts: a vehicle's before its model's before its fleet's. Try it with
-    `fleet backtest --set` first.
-    """
-    from fleet_assets.commands.who import who
-    from fleet_assets.rules.catalogue import read_catalogue
-    from fleet_assets.settings import service_address
-    from fleet_assets.warehouse.rule_changes import Override, set_override
-
-    rule, parameter, value = _assignment(what)
-    kind, name = _scope(scope)
-    wanted = Override(rule, parameter, kind, name, _moment(from_), value)
-    made = set_override(
-        service_address("postgres_url"), read_catalogue(), wanted, _reason(why), who()
-    )
-    before = "the catalogue's number" if made.old_value is None else f"{made.old_value:g}"
-    typer.echo(
-        f"Change {made.change_id}: {rule}.{parameter} for {kind} {name} is {value:g} from"
-        f" {made.valid_from:%Y-%m-%d %H:%M} UTC on; it was {before}."
-    )
-
-
-@rules.command()
-def rollback(
-    change_id: Annotated[int, typer.Argument(metavar="CHANGE", help="See fleet rules history.")],
-    why: Annotated[str, typer.Option("--why", help="The reason; it is kept.")],
-) -> None:
-    """Undo a change of a number; that is a change, too."""
-    from fleet_assets.commands.who import who
-    from fleet_assets.settings import service_address
-    from fleet_assets.warehouse.rule_changes import roll_back
-
-    made = roll_back(service_address("postgres_url"), change_id, _reason(why), who())
-    now = "the catalogue's again" if made.new_value is None else f"{made.new_value:g} again"
-    typer.echo(
-        f"Change {made.change_id}: {made.rule_id}.{made.parameter} for {made.scope}"
-        f" {made.scope_value} is {now}."
-    )
-
-
-@rules.command()
-def history(
-    rule_id: Annotated[str | None, typer.Argument(metavar="RULE", help="Only this rule.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
-) -> None:
-    """List changes of numbers, newest first: who, when, old, new, why."""
-    from dataclasses import asdict
-
-    from fleet_assets.settings import service_address
-    from fleet_assets.warehouse.rule_changes import changes
-
-    found = changes(service_address("postgres_url"), rule_id.upper() if rule_id else None)
-    if as_json:
-        json.dump([asdict(one) for one in found], sys.stdout, indent=2, default=str)
-        sys.stdout.write("\n")
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(
-        "change", "made at (UTC)", "by", "number", "for", "from (UTC)", "old", "new", "why"
-    )
-    for one in found:
-        values = ("–" if v is None else f"{v:g}" for v in (one.old_value, one.new_value))
-        undoes = f" (undoes {one.rolls_back})" if one.rolls_back else ""
-        table.add_row(
-            f"{one.change_id}{undoes}", f"{one.made_at:%Y-%m-%d %H:%M}", one.made_by,
-            f"{one.rule_id}.{one.parameter}", f"{one.scope} {one.scope_value}",
-            f"{one.valid_from:%Y-%m-%d %H:%M}", *values, one.why,
-        )  # fmt: skip
-    Console().print(table)
 
 
 @rules.command()
@@ -210,46 +129,24 @@ def docs(
     give(rules_page(read_catalogue()), output, check=check, usual=usual, regenerate=REGENERATE)
 
 
-def _assignment(text: str) -> tuple[str, str, float]:
-    from fleet_assets.errors import FleetError
-
-    name, _, value = text.partition("=")
-    rule, _, parameter = name.partition(".")
-    try:
-        number = float(value)
-    except ValueError:
-        number = None
-    if number is None or not parameter:
-        raise FleetError(f"{text!r} is not RULE.PARAMETER=VALUE, such as R18.set=70.")
-    return rule.upper(), parameter, number
-
-
-def _scope(text: str) -> tuple[Scope, str]:
-    from fleet_assets.errors import FleetError
-
-    kind, _, name = text.partition(":")
-    if kind not in ("fleet", "model", "vehicle") or not name:
-        raise FleetError(f"{text!r} is not fleet:NAME, model:NAME or vehicle:ID.")
-    return cast("Scope", kind), name
-
-
-def _moment(text: str | None) -> datetime:
+def _own_stages() -> dict[str, str]:
+    """Stages in force now in place of the catalogue's; none where there is no warehouse to ask."""
     from datetime import UTC, datetime
 
-    from fleet_assets.errors import FleetError
+    from fleet_assets.errors import NotRunningError
+    from fleet_assets.settings import service_address
+    from fleet_assets.warehouse.connection import WarehouseError
+    from fleet_assets.warehouse.rule_stages import stages_at
 
-    if text is None:
-        return datetime.now(UTC)
     try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise FleetError(f"{text!r} is no time, such as 2026-01-01T00:00:00Z.") from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+        return stages_at(service_address("postgres_url"), datetime.now(UTC))
+    except NotRunningError:
+        return {}
+    except WarehouseError as error:
+        typer.echo(f"Stages are the catalogue's: {error}", err=True)
+        return {}
 
 
-def _reason(text: str) -> str:
-    from fleet_assets.errors import FleetError
-
-    if not text.strip():
-        raise FleetError("Say why: --why is kept with the change.")
-    return text.strip()
+def _stage(rule: Rule, own: dict[str, str]) -> str:
+    stage = own.get(rule.id, rule.stage)
+    return stage if stage == rule.stage else f"{stage} (catalogue: {rule.stage})"

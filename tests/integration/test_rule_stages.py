@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,8 +10,10 @@ from typing import Any
 import psycopg
 import pytest
 from installation import Installation
+from typer.testing import CliRunner
 from warehouse_data import fresh_warehouse, query
 
+from fleet_assets.commands.rules import rules as app
 from fleet_assets.errors import FleetError
 from fleet_assets.rules.catalogue import Catalogue, Parameter, read_catalogue
 from fleet_assets.warehouse.backtests import Proposal, record_backtest
@@ -165,3 +168,52 @@ def test_the_same_proposal_over_the_same_data_is_one_backtest(url: str) -> None:
         backtest(url, "R18", rules=with_rule("R18", stage="shadow")),
     }
     assert len(others | {first}) == 5
+
+
+def test_the_commands(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLEET_POSTGRES_URL", url)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def said(*words: str) -> str:
+        result = CliRunner().invoke(app, list(words), catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    on = ["--from", "2026-01-01", "--why", "too loud"]
+    told = said("stage", "r18", "shadow", *on)
+    assert "R18 is shadow in hours from 2026-01-01 00:00 UTC on; it was live." in told
+    listed = said("list", "--type", "over_speeding")
+    assert "shadow (catalogue: live)" in listed
+    assert '"stage_in_force": "shadow"' in said("list", "--type", "over_speeding", "--json")
+    assert "stage: shadow (catalogue: live)" in said("show", "R18")
+    with pytest.raises(FleetError, match="goes live only by a backtest"):
+        said("stage", "R18", "live", "--from", "2026-02-01", "--why", "proven")
+    by = backtest(url, "R18")
+    promote = ["stage", "R18", "live", "--from", "2026-02-01", "--why", "proven", "--backtest", by]
+    assert "it was shadow." in said(*promote)
+    told = said("stage", "R18", "off", "--from", "2025-01-01", "--why", "unknown then")
+    assert "It is shadow from 2026-01-01 00:00 UTC on. It is live from 2026-02-01" in told
+    said("set", "R18.duration=60", "--for", "fleet:north", "--why", "ramps")
+    shown = said("history", "R18")
+    for part in (f"proven (backtest {by})", "R18.stage", "R18.duration", "ramps"):
+        assert part in shown
+    numbers = [one["change_id"] for one in json.loads(said("history", "--json"))]
+    assert numbers == sorted(set(numbers), reverse=True)
+    assert len(numbers) == 4
+    promoted = stage_changes(url)[1].change_id
+    assert "R18 is shadow again in hours from 2026-02-01" in said(
+        "rollback", str(promoted), "--why", "no"
+    )
+    assert "R18.duration for fleet north is the catalogue's again" in said(
+        "rollback", str(numbers[0]), "--why", "no"
+    )
+    assert f"(undoes {promoted})" in said("history")
+    with pytest.raises(FleetError, match="no change 999"):
+        said("rollback", "999", "--why", "no")
+
+
+def test_the_list_is_there_without_a_warehouse(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLEET_POSTGRES_URL", "postgresql://nobody@127.0.0.1:1/none")
+    result = CliRunner().invoke(app, ["list", "--json"], catch_exceptions=False)
+    assert len(json.loads(result.stdout)) == len(RULES.rules)
+    assert "Stages are the catalogue's: PostgreSQL at 127.0.0.1:1" in result.stderr

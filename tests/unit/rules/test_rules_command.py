@@ -16,7 +16,7 @@ from fleet_assets.rules.catalogue import CATALOGUE
 def said(*words: str) -> str:
     result = CliRunner().invoke(app, list(words), catch_exceptions=False)
     assert result.exit_code == 0
-    return result.output
+    return result.stdout
 
 
 def test_the_list_shows_all_rules_or_those_of_a_type() -> None:
