@@ -10,6 +10,7 @@ import numpy as np
 
 from fleet_assets.episodes.levels import CLEAR, HOLD, SET, UNKNOWN, Levels, above, both, either
 from fleet_assets.rules.detect import Found
+from fleet_assets.rules.detectors.doubt import EARTH_M, in_doubt
 from fleet_assets.rules.detectors.harsh import MPH, G
 from fleet_assets.rules.limits import Limits
 from fleet_assets.rules.samples import Flags, Samples, Values
@@ -23,8 +24,6 @@ from fleet_assets.rules.windows import (
     whole_vehicles,
 )
 
-EARTH_M: Final = 6_371_008.8
-"""Mean radius of the earth, metres (IUGG)."""
 BASE_S: Final = 2.0
 """Speed by positions is taken over at least so long: fixes come once a second at best."""
 _STEP_S: Final = 1.0
@@ -32,10 +31,11 @@ _STEP_S: Final = 1.0
 
 
 def gps(samples: Samples, limits: Limits) -> Sequence[Found]:
-    """All rules on positions; of vehicles without any, the speed alone."""
+    """All rules on positions, where they are in doubt; of vehicles without any, the speed alone."""
     speed = _speed_told(samples)
     with_positions = whole_vehicles(samples, ~np.isnan(samples.of("gps_lat")))
-    rows = np.flatnonzero(with_positions)
+    looked_at = with_positions & in_doubt(samples, limits, BASE_S, speed)
+    rows = np.flatnonzero(looked_at)
     if len(rows) == len(samples):
         return _positions(samples, limits)
     found = []
@@ -49,7 +49,7 @@ def gps(samples: Samples, limits: Limits) -> Sequence[Found]:
         found.append(replace(of_some, levels=levels, measure=measure))
     if np.any((speed >= limits.of("R29", "clear")) & ~with_positions):
         by_speed = _impossible(samples, limits, speed)
-        by_speed[rows] = UNKNOWN
+        by_speed[with_positions] = UNKNOWN
         found.append(Found("R29", by_speed, speed))
     return found
 
@@ -137,14 +137,23 @@ def _speed_mph(
 ) -> Values:
     """Speed between fixes; NaN where there is none before, or a silence or failure lies between."""
     out = np.full(len(samples), np.nan)
-    if not len(fixes):
-        return out
-    earlier_fix = fixes[before]
-    passed = (samples.time_us[fixes] - samples.time_us[earlier_fix]) / 1e6
-    usable = (before >= 0) & (passed <= LONGEST_STEP_S) & (passed > 0) & (lost == lost[before])
-    metres = distance_m(lat[earlier_fix], lon[earlier_fix], lat[fixes], lon[fixes])
-    out[fixes] = np.where(usable, metres / np.maximum(passed, 1e-6) / MPH, np.nan)
+    if len(fixes):
+        metres = _metres(lat, lon, fixes, before)
+        out[fixes] = _mph(samples, metres, fixes, before, lost)
     return out
+
+
+def _metres(lat: Values, lon: Values, fixes: Ints, before: Ints) -> Values:
+    """From the fix before to each fix."""
+    earlier_fix = fixes[before]
+    return distance_m(lat[earlier_fix], lon[earlier_fix], lat[fixes], lon[fixes])
+
+
+def _mph(samples: Samples, metres: Values, fixes: Ints, before: Ints, lost: Ints) -> Values:
+    """Speed over these distances; NaN as above."""
+    passed = (samples.time_us[fixes] - samples.time_us[fixes[before]]) / 1e6
+    usable = (before >= 0) & (passed <= LONGEST_STEP_S) & (passed > 0) & (lost == lost[before])
+    return np.where(usable, metres / np.maximum(passed, 1e-6) / MPH, np.nan)
 
 
 def _jump(
@@ -153,17 +162,15 @@ def _jump(
     far = np.full(len(samples), np.nan)
     levels = np.full(len(samples), UNKNOWN, np.int8)
     levels[fixes] = CLEAR
-    before = np.arange(len(fixes)) - 1
-    mine = np.ones(len(fixes), np.bool_)
-    mine[1:] = samples.vehicle[fixes[1:]] == samples.vehicle[fixes[:-1]]
-    speed = _speed_mph(samples, lat, lon, fixes, np.where(mine, before, -1), lost)
     if len(fixes):
-        previous = fixes[np.maximum(before, 0)]
-        far[fixes] = np.where(
-            mine, distance_m(lat[previous], lon[previous], lat[fixes], lon[fixes]), np.nan
-        )
-    jumps = (far >= limits.of("R30", "distance_m")) & (speed > limits.of("R30", "speed_mph"))
-    levels[jumps] = SET
+        before = np.arange(len(fixes)) - 1
+        before[1:][samples.vehicle[fixes[1:]] != samples.vehicle[fixes[:-1]]] = -1
+        metres = _metres(lat, lon, fixes, before)
+        speed = np.full(len(samples), np.nan)
+        speed[fixes] = _mph(samples, metres, fixes, before, lost)
+        far[fixes] = np.where(before < 0, np.nan, metres)
+        jumps = (far >= limits.of("R30", "distance_m")) & (speed > limits.of("R30", "speed_mph"))
+        levels[jumps] = SET
     return Found("R30", levels, far)
 
 
@@ -179,20 +186,24 @@ def _disagreement(
 
 def _spoof(samples: Samples, limits: Limits, by_positions: Values, speed: Values) -> Levels:
     moves = _at_least(by_positions, limits.of("R32", "gps_speed"))
-    if not np.any(moves == SET) or "accel_x" not in samples.signals:
+    if "accel_x" not in samples.signals:
         return np.where(moves == SET, np.int8(UNKNOWN), moves)
     stands = _flags(speed < limits.of("R32", "still_speed"), ~np.isnan(speed))
+    slides = both(moves, stands)
+    sliding = whole_vehicles(samples, slides == SET)
+    if not sliding.any():
+        return slides
     still = np.ones(len(samples), np.bool_)
     known = np.zeros(len(samples), np.bool_)
     for axis in ("accel_y", "accel_x"):  # the first one may be missing, sample by sample
-        values = samples.of(axis)
+        values = np.where(sliding, samples.of(axis), np.nan)
         stretch = stretches(samples, values, limits, "R32")
         span = rolling(samples, values, BASE_S, "max", stretch) - rolling(
             samples, values, BASE_S, "min", stretch
         )
         known = ~np.isnan(span)
         still &= ~known | (span / G < 2 * np.asarray(limits.of("R32", "still_accel_g")))
-    return both(both(moves, stands), _flags(still, known))
+    return both(slides, _flags(still, known))
 
 
 def _at_least(values: Values, limit: float | Values) -> Levels:
