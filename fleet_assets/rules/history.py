@@ -35,7 +35,8 @@ SIGNAL_TRIP_SCHEMA: Final = pl.Schema(
         "signals": pl.List(pl.String()),
     }
 )
-"""A trip, and the signals that any of its messages named, be it by an explicit null."""
+"""A trip, and the signals that any of its messages named, be it by an explicit null; null: it is
+not known which."""
 CODE_TRIP_SCHEMA: Final = pl.Schema(
     {
         "vehicle_id": pl.String(),
@@ -89,8 +90,12 @@ def lost_signals(trips: pl.DataFrame, rule: Rule) -> pl.DataFrame:
         number of trips without it. Open: no trip has had it since.
     """
     of = ["vehicle_id", "signal"]
-    told = trips.with_row_index("trip")
-    named = told.explode("signals").select("trip", signal="signals", present=pl.lit(True))
+    told = trips.drop_nulls("signals").with_row_index("trip")
+    named = (
+        told.explode("signals")
+        .drop_nulls("signals")
+        .select("trip", signal="signals", present=pl.lit(True))
+    )
     pairs = told.select("vehicle_id", "trip").join(named, on="trip").select(of).unique()
     day = pl.col("started_at").dt.truncate("1d")
     day_before = pl.when("present").then(day).shift(1).forward_fill()
