@@ -198,12 +198,22 @@ def _spoof(samples: Samples, limits: Limits, by_positions: Values, speed: Values
     for axis in ("accel_y", "accel_x"):  # the first one may be missing, sample by sample
         values = np.where(sliding, samples.of(axis), np.nan)
         stretch = stretches(samples, values, limits, "R32")
-        span = rolling(samples, values, BASE_S, "max", stretch) - rolling(
-            samples, values, BASE_S, "min", stretch
+        highest = rolling(samples, values, BASE_S, "max", stretch)
+        span = np.maximum(
+            highest - rolling(samples, values, BASE_S, "min", stretch), _steps(values, stretch)
         )
         known = ~np.isnan(span)
         still &= ~known | (span / G < 2 * np.asarray(limits.of("R32", "still_accel_g")))
     return both(slides, _flags(still, known))
+
+
+def _steps(values: Values, stretch: Ints) -> Values:
+    """Change since the sample before, however slowly they come; NaN at the first of a stretch."""
+    known = np.flatnonzero(~np.isnan(values))
+    steps = np.full(len(values), np.nan)
+    same = stretch[known[1:]] == stretch[known[:-1]]
+    steps[known[1:]] = np.where(same, np.abs(np.diff(values[known])), np.nan)
+    return steps
 
 
 def _at_least(values: Values, limit: float | Values) -> Levels:
