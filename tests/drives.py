@@ -98,6 +98,11 @@ class Drive:
         return self
 
     @property
+    def seconds(self) -> float:
+        """How long it has gone on."""
+        return self._at_s
+
+    @property
     def rows(self) -> pl.DataFrame:
         """Rows in order of time, with all columns that detectors read."""
         frame = pl.concat(self._parts, how="diagonal")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import polars as pl
 import pytest
 from drives import Drive, found
 from hypothesis import given
 from hypothesis import strategies as st
+from stories.past import DAY, MINUTE, Trip, code_trips, signal_trips
 
 from fleet_assets.rules.catalogue import read_catalogue
 from fleet_assets.rules.findings import FINDING_SCHEMA
@@ -24,9 +25,7 @@ from fleet_assets.rules.history import (
 )
 from fleet_assets.rules.repeated import series
 
-DAY = datetime(2026, 2, 1, 6, tzinfo=UTC)
 RULE = read_catalogue().by_id
-MINUTE = timedelta(minutes=1)
 WINDOW = timedelta(minutes=10)
 
 
@@ -134,18 +133,6 @@ def test_a_day_is_judged_by_the_limit_in_force_for_it() -> None:
     assert idle_days(days, RULE["R17"])["started_at"].to_list() == [DAY + timedelta(days=1)]
 
 
-Trip = tuple[float, float, list[str]]
-
-
-def signal_trips(*given: Trip) -> pl.DataFrame:
-    """Trips by day, minutes and signals."""
-    rows = [
-        ("v1", DAY + timedelta(days=day), DAY + timedelta(days=day, minutes=minutes), signals)
-        for day, minutes, signals in given
-    ]
-    return pl.DataFrame(rows, schema=SIGNAL_TRIP_SCHEMA, orient="row")
-
-
 WITH, WITHOUT = ["speed", "fuel_level"], ["speed"]
 
 
@@ -180,17 +167,6 @@ def test_a_lost_signal_stays_lost_until_it_comes_again() -> None:
     again = lost_signals(signal_trips(*trips, (61, 1, WITH)), RULE["R37"]).row(0, named=True)
     assert again | {"is_open": True} == lost
     assert not again["is_open"]
-
-
-def code_trips(*given: tuple[float, list[str] | None], vehicle_id: str = "v1") -> pl.DataFrame:
-    """Trips of twenty minutes by day, with the codes that each told."""
-    rows = []
-    for day, codes in given:
-        start = DAY + timedelta(days=day)
-        seen = {"first_seen": start + MINUTE, "last_seen": start + 19 * MINUTE}
-        told = None if codes is None else [{"code": code, **seen} for code in codes]
-        rows.append((vehicle_id, start, told))
-    return pl.DataFrame(rows, schema=CODE_TRIP_SCHEMA, orient="row")
 
 
 def days_of(rows: pl.DataFrame) -> list[int]:

@@ -1,0 +1,72 @@
+"""Each rule in stories: what it must find, must not find, and must not be sure about."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from drives import START, found, found_by_hours
+from polars.testing import assert_frame_equal
+from stories import OF_DAYS, ON_THE_ROAD
+from stories.past import JUDGES, Past
+from stories.story import CATALOGUE, Story, names
+
+TOLD = [(story, rate) for story in ON_THE_ROAD for rate in story.all_rates]
+POSITIVE = [story for story in ON_THE_ROAD if story.case == "positive"]
+NEXT_HOUR = START.replace(minute=0) + timedelta(hours=1)
+CASES = {"positive", "near miss", "unknown", "gap", "hour", "1 Hz", "another rate"}
+"""That every rule has; one that names exemptions has those, too."""
+OPEN = {
+    **{("R28", case): "it has no detector yet" for case in CASES},
+    ("R17", "exemption"): "whoever sums up days leaves exempt vehicles out",
+}
+"""What is lacking, and why."""
+
+
+def test_every_rule_has_every_case() -> None:
+    told = {(story.rule, case) for story in ON_THE_ROAD for case in story.cases}
+    told |= {(story.rule, story.case) for story in OF_DAYS}
+    asked = {(rule.id, case) for rule in CATALOGUE.rules for case in CASES}
+    asked |= {(rule.id, "exemption") for rule in CATALOGUE.rules if rule.exempt}
+    asked -= {(rule, rate) for rule in JUDGES for rate in ("1 Hz", "another rate")}
+    assert sorted(asked - told) == sorted(OPEN)
+
+
+@pytest.mark.parametrize(("story", "rate_hz"), TOLD, ids=[f"{s} · {r:g} Hz" for s, r in TOLD])
+def test_what_happens_is_what_is_found(story: Story, rate_hz: float) -> None:
+    trip, begin, _ = story.drive(rate_hz)
+    rows = story.told(found(trip, known=story.known(rate_hz)))
+    assert names(rows) == story.finds
+    if story.span is not None and rate_hz >= 1:
+        shown = [rows[name][0] - START for name in ("started_at", "ended_at")]
+        meant = [story.span[0], story.span[1] - 1 / rate_hz]
+        times = [time.total_seconds() - begin for time in shown]
+        assert times == pytest.approx(meant, abs=1.01 / rate_hz)
+
+
+@pytest.mark.parametrize("story", ON_THE_ROAD, ids=str)
+def test_the_turn_of_the_hour_in_the_midst_of_it_changes_nothing(story: Story) -> None:
+    rate_hz = story.rates[0]
+    trip, begin, end = story.drive(rate_hz)
+    known = story.known(rate_hz)
+    rows = story.told(found(trip, known=known))
+    middle = START + timedelta(seconds=(begin + end) // 2)
+    if len(rows):
+        lasted = rows["ended_at"][0] - rows["started_at"][0]
+        middle = rows["started_at"][0] + timedelta(seconds=lasted.total_seconds() // 2)
+    trip.start += NEXT_HOUR - middle
+    whole = found(trip, known=known)
+    assert names(story.told(whole)) == story.finds
+    assert_frame_equal(found_by_hours(trip, known).drop("is_open"), whole.drop("is_open"))
+
+
+@pytest.mark.parametrize("story", POSITIVE, ids=str)
+def test_nothing_is_judged_in_the_workshop(story: Story) -> None:
+    rate_hz = story.rates[0]
+    trip, *_ = story.drive(rate_hz)
+    assert found(trip, known=story.known(rate_hz, status="maintenance")).is_empty()
+
+
+@pytest.mark.parametrize("story", OF_DAYS, ids=str)
+def test_what_happens_over_days_is_what_is_found(story: Past) -> None:
+    assert story.found() == story.finds
