@@ -163,10 +163,14 @@ def _limits(rows: pl.DataFrame, catalogue: Catalogue, book: RuleBook) -> pl.Seri
     known = book.known(hour_key(rows["started_at"].min()), {})  # type: ignore[arg-type]
     limits = resolve(catalogue, samples, known)
     numbers = np.full(rows.height, np.nan)
-    for rule_id in ordered["rule_id"].unique():
-        if (rule_id, "set") in limits.values:
-            mine = (ordered["rule_id"] == rule_id).to_numpy()
-            numbers[mine] = np.broadcast_to(limits.of(rule_id, "set"), rows.height)[mine]
+    subject = pl.col("condition").str.slice(4)
+    kinds = ordered.select("rule_id", subject=subject).unique().iter_rows()
+    for rule_id, of in kinds:
+        name = catalogue.rule(rule_id).limit_name(of)
+        if (rule_id, name) in limits.values:
+            mine = ordered.select((pl.col("rule_id") == rule_id) & (subject == of)).to_series()
+            number = np.broadcast_to(limits.of(rule_id, name), rows.height)
+            numbers[mine.to_numpy()] = number[mine.to_numpy()]
     in_order = pl.DataFrame({"row": ordered["row"], "limit": numbers}).sort("row")
     return in_order["limit"].fill_nan(None)
 
@@ -272,7 +276,7 @@ def looks_for_small(rule: Rule) -> bool:
 
 
 def _number(value: float | None) -> str:
-    return "?" if value is None else f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+    return "?" if value is None else f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
 def _iso(moment: datetime) -> str:

@@ -71,7 +71,7 @@ def build_rule_volume() -> AssetsDefinition:
         yield MaterializeResult(
             asset_key=VOLUME,
             metadata={
-                "by day": MetadataValue.md(f"![episodes by day]({volume_plot(volume, DAYS)})"),
+                "plot by day": MetadataValue.md(f"![episodes by day]({volume_plot(volume, DAYS)})"),
                 "by rule": MetadataValue.md(table),
                 "episodes on the newest day": MetadataValue.int(int(by_rule["newest"].sum())),
                 "newest day": MetadataValue.text(newest),

@@ -11,7 +11,7 @@ import typer
 
 anomalies = typer.Typer(no_args_is_help=True, help="What was found: look at it, say if it is true.")
 _JSON = typer.Option("--json", help="For scripts.")
-_SHOWN_ID = 10
+_SHOWN_ID = 8
 
 
 class Verdict(str, Enum):  # noqa: UP042 - typer shows a str enum's values
@@ -61,13 +61,18 @@ def list_anomalies(
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("id", "vehicle", "type", "severity", "began (UTC)", "state", "what", "marked")
+    table = Table()
+    for name in ("id", "vehicle", "began (UTC)", "severity"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("what", overflow="fold")
     for row in found:
-        marked = {None: "", True: "true", False: "false"}[row["marked_true"]]
-        table.add_row(
-            row["anomaly_id"][:_SHOWN_ID], row["vehicle_id"], row["anomaly_type"], row["severity"],
-            f"{row['started_at']:%Y-%m-%d %H:%M:%S}", row["state"], row["description"], marked,
-        )  # fmt: skip
+        notes = {None: [], True: ["marked true"], False: ["marked false"]}[row["marked_true"]]
+        told = "; ".join(
+            [row["description"], *(["open"] if row["state"] == "open" else []), *notes]
+        )
+        began = f"{row['started_at']:%Y-%m-%d %H:%M}"
+        short = row["anomaly_id"][:_SHOWN_ID]
+        table.add_row(short, row["vehicle_id"], began, row["severity"], told)
     Console().print(table if found else "No anomalies like that.")
 
 

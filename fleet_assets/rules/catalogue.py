@@ -137,6 +137,7 @@ class Rule(_Strict):
     severity_of_code: tuple[CodeSeverity, ...] = ()
     unit: str
     confidence: Confidence
+    limit_is: str | dict[str, str] = "set"
     says: str
     action: str = Field(min_length=1)
     source: str = Field(min_length=1)
@@ -182,6 +183,24 @@ class Rule(_Strict):
             if name not in self.parameters:
                 raise ValueError(f"lacks the parameter {name}")
         return self
+
+    @model_validator(mode="after")
+    def _limit_is_there(self) -> Rule:
+        named = self.limit_is if isinstance(self.limit_is, dict) else {"": self.limit_is}
+        for name in named.values():
+            if name not in self.parameters and name != "set":
+                raise ValueError(f"limit_is: there is no parameter {name}")
+        return self
+
+    def limit_name(self, subject: str = "") -> str:
+        """Name of the parameter that findings call the limit.
+
+        Args:
+            subject: the signal, where each has a limit of its own.
+        """
+        if isinstance(self.limit_is, str):
+            return self.limit_is
+        return self.limit_is.get(subject, "")
 
     @property
     def base_id(self) -> str:

@@ -121,7 +121,7 @@ def test_people_mark_what_is_false(flow: PlatformRun) -> None:
         patch.setenv("COLUMNS", "200")
         shown = CliRunner().invoke(app, ["list", "--type", "prolonged_idling"])
         assert shown.exit_code == 0, shown.output
-        assert first["anomaly_id"][:10] in shown.output
+        assert first["anomaly_id"][:8] in shown.output
     marked = CliRunner().invoke(
         app, ["mark", first["anomaly_id"][:8], "false", "--note", "waited at the gate"]
     )
