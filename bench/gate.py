@@ -27,6 +27,7 @@ from bench.real_rules import (
     vehicle_hours,
 )
 from fleet_assets.commands import simulate
+from fleet_assets.fleet_sim.truth import read_truth
 from fleet_assets.rules.backtest import compare, report
 from fleet_assets.rules.catalogue import CATALOGUE, read_catalogue
 from fleet_assets.rules.gate import (
@@ -100,9 +101,7 @@ def _simulated(seed: int) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
         result = CliRunner().invoke(app, asked)
         if result.exit_code != 0:
             raise RuntimeError(result.output)
-        truth = pl.read_ndjson(folder / "truth.ndjson").with_columns(
-            pl.col("start", "end").str.to_datetime(time_unit="us", time_zone="UTC")
-        )
+        truth = read_truth(folder / "truth.ndjson")
         telemetry = telemetry_of((folder / "messages.ndjson").read_bytes().splitlines())
         with (folder / "v.csv").open() as file:
             vehicles = [_vehicle(row) for row in csv.DictReader(file)]

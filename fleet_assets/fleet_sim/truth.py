@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import polars as pl
+
+from fleet_assets.errors import FleetError
 from fleet_assets.fleet_sim.planner import Fault
 from fleet_assets.fleet_sim.times import iso
 
@@ -57,3 +60,25 @@ def write_truth(path: Path, rows: Sequence[dict[str, Any]]) -> None:
             writer.writerows(rows)
         else:
             file.writelines(json.dumps(row) + "\n" for row in rows)
+
+
+def read_truth(path: Path) -> pl.DataFrame:
+    """Reads ground truth: `vehicle_id`, `kind`, `start`, `end` (UTC).
+
+    Raises:
+        FleetError: the file cannot be read, or is something else.
+    """
+    names = ("vehicle_id", "kind", "start", "end")
+    read = pl.read_csv if path.suffix == ".csv" else pl.read_ndjson
+    try:
+        found = read(path, schema_overrides=dict.fromkeys(COLUMNS, pl.String()))
+        return found.select(
+            "vehicle_id", "kind", pl.col("start", "end").str.to_datetime("%+", time_zone="UTC")
+        ).select(names)
+    except OSError as error:
+        raise FleetError(f"{path.name} cannot be read: {error.strerror}") from None
+    except pl.exceptions.PolarsError:
+        raise FleetError(
+            f"{path.name} is no ground truth ({', '.join(names)}): `fleet simulate --truth FILE`"
+            " writes it."
+        ) from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import polars as pl
@@ -81,6 +81,8 @@ class Report:
         by_vehicle: the vehicles with most changes: `vehicle_id`, `added`, `removed`, `changed`.
         by_day: `day`, `in_force`, `proposed`: findings by day of onset (UTC).
         vehicle_days: days of vehicles with telemetry.
+        by_truth: what `precision.by_truth` gives, if the faults are known.
+        by_feedback: what `precision.by_feedback` gives.
     """
 
     by_rule: pl.DataFrame
@@ -88,6 +90,20 @@ class Report:
     by_vehicle: pl.DataFrame
     by_day: pl.DataFrame
     vehicle_days: float
+    by_truth: pl.DataFrame = field(default_factory=pl.DataFrame)
+    by_feedback: pl.DataFrame = field(default_factory=pl.DataFrame)
+
+    @property
+    def tables(self) -> tuple[tuple[str, pl.DataFrame], ...]:
+        """Titles and tables, in the order in which they are shown; without empty ones."""
+        titled = (
+            ("By type", self.by_type),
+            ("By rule", self.by_rule),
+            ("Against known faults", self.by_truth),
+            ("Against what people have marked", self.by_feedback),
+            ("Vehicles with most changes", self.by_vehicle),
+        )
+        return tuple((title, frame) for title, frame in titled if not frame.is_empty())
 
     @property
     def changes(self) -> int:

@@ -22,24 +22,20 @@ img { max-width: 100% }
 """
 
 
-def page(told: Report, first_hour: str, last_hour: str) -> str:
+def page(told: Report, first_hour: str, last_hour: str, backtest_id: str | None = None) -> str:
     """The report as HTML."""
+    name = f" Backtest {html.escape(backtest_id)}." if backtest_id else ""
     parts = [
         "<!doctype html><meta charset='utf-8'><title>Backtest of rules</title>",
         f"<style>{_STYLE}</style><h1>Backtest of rules</h1>",
         f"<p>{html.escape(first_hour)} to {html.escape(last_hour)} (UTC),"
-        f" {told.vehicle_days:,.1f} vehicle-days; {told.changes:,} findings differ.</p>",
+        f" {told.vehicle_days:,.1f} vehicle-days; {told.changes:,} findings differ.{name}</p>",
         _image(_types(told.by_type)),
         "<h2>By day of onset</h2>",
         _image(_days(told.by_day)),
     ]
-    for title, frame in (
-        ("By type", told.by_type),
-        ("By rule", told.by_rule),
-        ("Vehicles with most changes", told.by_vehicle),
-    ):
-        if not frame.is_empty():
-            parts += [f"<h2>{title}</h2>", _table(frame)]
+    for title, frame in told.tables:
+        parts += [f"<h2>{title}</h2>", _table(frame)]
     return "\n".join(parts)
 
 
@@ -94,4 +90,6 @@ def _table(frame: pl.DataFrame) -> str:
 
 
 def _cell(value: object) -> str:
+    if value is None:
+        return "–"
     return f"{value:,}" if isinstance(value, int | float) else str(value)
