@@ -23,7 +23,7 @@ from fleet_assets.episodes.stitch import TIME
 from fleet_assets.rules.catalogue import read_catalogue
 from fleet_assets.rules.detect import pieces_of
 from fleet_assets.rules.detectors import DETECTORS
-from fleet_assets.rules.detectors.harsh import MPH, G
+from fleet_assets.rules.detectors.acceleration import MPH, G
 from fleet_assets.rules.repeated import findings_of
 from fleet_assets.rules.resolve import VEHICLE_SCHEMA, InForce, resolve
 from fleet_assets.rules.samples import Samples

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,6 +11,8 @@ from fleet_assets.episodes.pieces import Pieces
 from fleet_assets.episodes.runs import Flags, Ints, numbers_of
 
 Values = NDArray[np.float64]
+_LONG: Final = 200
+"""Rows; runs that are longer are searched one by one, the others together."""
 
 
 def peaks(values: Values, found: Pieces) -> tuple[Values, Ints]:
@@ -28,11 +32,23 @@ def peaks(values: Values, found: Pieces) -> tuple[Values, Ints]:
     at = found.start
     known = ~np.isnan(peak)
     has_it = _first(of_run == np.repeat(peak, lengths), offsets[known])
-    start, lengths = start[has_it], end[has_it] - start[has_it] + 1
-    rows = numbers_of(start, lengths)
-    is_peak = values[rows] == np.repeat(peak[known], lengths)
-    at[known] = rows[_first(is_peak, np.cumsum(lengths) - lengths)]
+    at[known] = _where(values, peak[known], start[has_it], end[has_it])
     return peak, at
+
+
+def _where(values: Values, peak: Values, start: Ints, end: Ints) -> Ints:
+    """The first row of each run that has the peak, which there is."""
+    at = np.empty(len(start), np.int64)
+    lengths = end - start + 1
+    for n in np.flatnonzero(lengths > _LONG):
+        run = values[start[n] : end[n] + 1]
+        at[n] = start[n] + np.argmax(run == peak[n])
+    short = np.flatnonzero(lengths <= _LONG)
+    lengths = lengths[short]
+    rows = numbers_of(start[short], lengths)
+    is_peak = values[rows] == np.repeat(peak[short], lengths)
+    at[short] = rows[_first(is_peak, np.cumsum(lengths) - lengths)]
+    return at
 
 
 def _greatest(values: Values, start: Ints, end: Ints) -> Values:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
@@ -47,6 +47,16 @@ class Found:
     levels: Levels
     measure: NDArray[np.float64] | None
     duration: str = "duration"
+
+    def among(self, rows: Ints, count: int) -> Found:
+        """The same for so many samples, of which it speaks of some rows only."""
+        levels = np.full(count, UNKNOWN, np.int8)
+        levels[rows] = self.levels
+        measure = None
+        if self.measure is not None:
+            measure = np.full(count, np.nan)
+            measure[rows] = self.measure
+        return replace(self, levels=levels, measure=measure)
 
 
 Detector = Callable[[Samples, Limits], Sequence[Found]]
@@ -122,7 +132,7 @@ class _Judge:
             return None
         told = piece_columns(made, line, found.measure)
         wanted = (told["part"] != MARK) | (told["max_gap"] >= LONG_US)  # vehicle by vehicle
-        return {name: column[wanted] for name, column in told.items()}
+        return told if wanted.all() else {name: column[wanted] for name, column in told.items()}
 
     def _line(self, rule_id: str) -> Line:
         key = self._limits.key(rule_id, "max_gap")

@@ -52,13 +52,24 @@ class Samples:
         found = self.signals.get(signal)
         return np.full(len(self), np.nan) if found is None else found
 
-    def at(self, rows: NDArray[np.int64] | slice) -> Samples:
-        """Some of the rows, in order; they should be whole vehicles. A slice copies nothing."""
+    def at(
+        self, rows: NDArray[np.int64] | slice, signals: Collection[str] | None = None
+    ) -> Samples:
+        """Some of the rows, in order; they should be whole vehicles. A slice copies nothing.
+
+        Args:
+            rows: their indices.
+            signals: those that are wanted; None: all.
+        """
         return Samples(
             self.vehicle_ids,
             self.vehicle[rows],
             self.time_us[rows],
-            {name: values[rows] for name, values in self.signals.items()},
+            {
+                name: values[rows]
+                for name, values in self.signals.items()
+                if signals is None or name in signals
+            },
             {name: flags[rows] for name, flags in self.nulls.items()},
             self.is_context[rows],
             None if self.in_conflict is None else self.in_conflict[rows],

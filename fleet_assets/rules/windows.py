@@ -60,7 +60,7 @@ def rolling(
     samples: Samples,
     values: Values,
     window_s: float,
-    what: Literal["min", "max", "median", "mean"],
+    what: Literal["min", "max", "median"],
     stretch: Ints,
 ) -> Values:
     """A statistic of the known values of the trailing window (t − window, t] of each sample.
@@ -71,18 +71,25 @@ def rolling(
     out = np.full(len(values), np.nan)
     if not len(known):
         return out
-    frame = pl.DataFrame(
-        {"v": values[known], "t": samples.time_us[known], "s": stretch[known]}
-    ).with_columns(pl.col("t").cast(pl.Datetime("us")))
-    window = f"{round(window_s * 1e6)}us"
+    window_us = round(window_s * 1e6)
+    apart = _apart(samples.time_us[known], stretch[known], window_us)
+    frame = pl.DataFrame({"v": values[known], "t": pl.Series(apart).cast(pl.Datetime("us"))})
+    window = f"{window_us}us"
     by = {
         "min": pl.col("v").rolling_min_by("t", window),
         "max": pl.col("v").rolling_max_by("t", window),
         "median": pl.col("v").rolling_median_by("t", window),
-        "mean": pl.col("v").rolling_mean_by("t", window),
     }[what]
-    out[known] = frame.select(by.over("s")).to_series().to_numpy()
+    out[known] = frame.select(by).to_series().to_numpy()
     return out
+
+
+def _apart(when: Ints, stretch: Ints, window_us: int) -> Ints:
+    """Times with stretches moved so that no window reaches from one into another."""
+    begins = np.flatnonzero(np.diff(stretch)) + 1
+    moved = np.zeros(len(when), np.int64)
+    moved[begins] = when[begins] - when[begins - 1] - window_us
+    return when - np.cumsum(moved)
 
 
 def age_s(samples: Samples, values: Values, stretch: Ints) -> Values:
@@ -177,7 +184,9 @@ def after_failure(samples: Samples, signal: str, known: Rows) -> Flags:
     failed = samples.nulls.get(signal)
     if samples.in_conflict is not None:
         failed = samples.in_conflict if failed is None else failed | samples.in_conflict
-    if failed is None or not failed.any():
-        return np.zeros(len(samples.time_us[known]), np.bool_)
-    count = np.cumsum(failed)[known]
-    return np.asarray(np.diff(count, prepend=count[:1]) > 0)
+    after = np.zeros(len(samples.time_us[known]), np.bool_)
+    if failed is not None:
+        rows = np.flatnonzero(failed)
+        places = rows if isinstance(known, slice) else np.searchsorted(known, rows)
+        after[places[(places > 0) & (places < len(after))]] = True
+    return after

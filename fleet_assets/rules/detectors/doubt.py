@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fleet_assets.episodes.levels import Limit
-from fleet_assets.rules.detectors.harsh import MPH, G
+from fleet_assets.rules.detectors.acceleration import MPH, G
 from fleet_assets.rules.limits import Limits
 from fleet_assets.rules.samples import Flags, Samples, Values
 from fleet_assets.rules.windows import LONGEST_STEP_S, Ints, Rows, earlier, whole_vehicles

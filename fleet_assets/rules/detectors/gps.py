@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
 from fleet_assets.episodes.levels import CLEAR, HOLD, SET, UNKNOWN, Levels, above, both, either
 from fleet_assets.rules.detect import Found
+from fleet_assets.rules.detectors.acceleration import MPH, G
 from fleet_assets.rules.detectors.doubt import EARTH_M, in_doubt
-from fleet_assets.rules.detectors.harsh import MPH, G
 from fleet_assets.rules.limits import Limits
 from fleet_assets.rules.samples import Flags, Samples, Values
 from fleet_assets.rules.windows import (
@@ -26,6 +25,7 @@ from fleet_assets.rules.windows import (
 
 BASE_S: Final = 2.0
 """Speed by positions is taken over at least so long: fixes come once a second at best."""
+_READ: Final = ("gps_lat", "gps_lon", "speed", "accel_x", "accel_y")
 _STEP_S: Final = 1.0
 """Acceleration is told over at least so long."""
 
@@ -36,17 +36,15 @@ def gps(samples: Samples, limits: Limits) -> Sequence[Found]:
     with_positions = whole_vehicles(samples, ~np.isnan(samples.of("gps_lat")))
     looked_at = with_positions & in_doubt(samples, limits, BASE_S, speed)
     rows = np.flatnonzero(looked_at)
-    if len(rows) == len(samples):
+    if len(rows) > len(samples) / 2 and with_positions.all():
         return _positions(samples, limits)
-    found = []
-    for of_some in _positions(samples.at(rows), limits.at(rows)) if len(rows) else []:
-        if not np.any((of_some.levels == SET) | (of_some.levels == HOLD)):
-            continue
-        levels = np.full(len(samples), UNKNOWN, np.int8)
-        levels[rows] = of_some.levels
-        measure = np.full(len(samples), np.nan)
-        measure[rows] = of_some.measure
-        found.append(replace(of_some, levels=levels, measure=measure))
+    some = samples.at(rows, _READ), limits.at(rows)
+    of_some = _positions(*some) if len(rows) else []
+    found = [
+        one.among(rows, len(samples))
+        for one in of_some
+        if np.any((one.levels == SET) | (one.levels == HOLD))
+    ]
     if np.any((speed >= limits.of("R29", "clear")) & ~with_positions):
         by_speed = _impossible(samples, limits, speed)
         by_speed[with_positions] = UNKNOWN

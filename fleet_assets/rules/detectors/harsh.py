@@ -10,6 +10,8 @@ cut.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
 from typing import Final
 
 import numpy as np
@@ -17,31 +19,86 @@ import numpy as np
 from fleet_assets.episodes.levels import Limit, above
 from fleet_assets.rules.bias import without_bias
 from fleet_assets.rules.detect import Found
+from fleet_assets.rules.detectors.acceleration import G, felt, quick, speed_slopes_g, told
 from fleet_assets.rules.limits import Limits
 from fleet_assets.rules.samples import Flags, Samples, Values
-from fleet_assets.rules.windows import Ints, Rows, after_failure, earlier, known_rows
+from fleet_assets.rules.windows import Ints, whole_vehicles
 
-G: Final = 9.80665
-"""Standard gravity, m/s²."""
-MPH: Final = 0.44704
-"""Metres per second in a mile per hour."""
 _LONGITUDINAL: Final = ((("R05", "R06", "R07"), -1.0), (("R09", "R10"), 1.0))
 _LATERAL: Final = ("R12", "R13")
+_ROUNDING: Final = 1e-6
+"""Means are taken of whole millionths of g."""
+
+
+@dataclass(frozen=True)
+class _Motion:
+    """What accelerates each sample, in g.
+
+    Attributes:
+        slope: change of wheel speed.
+        steady: the same where it alone may be believed.
+        forward: by the accelerometer, without bias; None: no vehicle has one.
+        sideways: the same to either side.
+    """
+
+    slope: Values
+    steady: Values
+    forward: Values | None
+    sideways: Values | None
+
+    def at(self, rows: Ints) -> _Motion:
+        """Of some of the rows."""
+        forward, sideways = (
+            None if axis is None else axis[rows] for axis in (self.forward, self.sideways)
+        )
+        return _Motion(self.slope[rows], self.steady[rows], forward, sideways)
 
 
 def harsh(samples: Samples, limits: Limits) -> Sequence[Found]:
-    """All rules on acceleration."""
-    found: list[Found] = []
+    """All rules on acceleration, on the vehicles that come near any limit."""
     slope, steady = speed_slopes_g(samples, limits)
-    forward = quick = None
+    forward = sideways = None
     if "accel_x" in samples.signals:
         forward = without_bias(samples, "accel_x") / G
-        quick = _quick(samples, forward, limits)
+    if "accel_y" in samples.signals:
+        sideways = np.abs(without_bias(samples, "accel_y")) / G
+    motion = _Motion(slope, steady, forward, sideways)
+    rows = np.flatnonzero(whole_vehicles(samples, _near(motion, limits)))
+    if len(rows) > len(samples) / 2:
+        return _judged(samples, limits, motion)
+    some = samples.at(rows, signals=()), limits.at(rows), motion.at(rows)
+    found = _judged(*some) if len(rows) else []
+    return [of_some.among(rows, len(samples)) for of_some in found]
+
+
+def _near(motion: _Motion, limits: Limits) -> Flags:
+    """Samples that reach a limit by themselves; no mean is greater than all of its samples."""
+    near = np.zeros(len(motion.slope), np.bool_)
     for rules, sign in _LONGITUDINAL:
-        measure = sign * steady
-        if forward is not None and quick is not None:
-            felt = _felt(samples, sign * forward, sign * slope, limits, quick)
-            measure = np.where(_told(samples, forward, limits), felt, measure)
+        least = _least(limits, rules)
+        near |= sign * motion.steady >= least
+        if motion.forward is not None:
+            near |= sign * motion.forward >= least
+    if motion.sideways is not None:
+        near |= motion.sideways >= _least(limits, _LATERAL)
+    return near
+
+
+def _least(limits: Limits, rules: Sequence[str]) -> Limit:
+    """What a sample has to reach before any of the rules says more than clear, at least."""
+    each = [limits.of(rule, name) for rule in rules for name in ("set", "clear")]
+    return np.asarray(reduce(np.fmin, each) - _ROUNDING)
+
+
+def _judged(samples: Samples, limits: Limits, motion: _Motion) -> list[Found]:
+    found: list[Found] = []
+    slope, forward, sideways = motion.slope, motion.forward, motion.sideways
+    is_quick = None if forward is None else quick(samples, forward, limits)
+    for rules, sign in _LONGITUDINAL:
+        measure = sign * motion.steady
+        if forward is not None and is_quick is not None:
+            felt_g = felt(samples, sign * forward, sign * slope, limits, is_quick)
+            measure = np.where(told(samples, forward, limits), felt_g, measure)
         for rule in rules:
             if rule == "R07":
                 if forward is None:
@@ -52,11 +109,10 @@ def harsh(samples: Samples, limits: Limits) -> Sequence[Found]:
                 measure = np.where(agrees, measure, np.fmin(measure, 0))
                 measure[np.isnan(forward)] = np.nan
             _judge(rule, measure, limits, found)
-    if "accel_y" in samples.signals:
-        sideways = np.abs(without_bias(samples, "accel_y")) / G
+    if sideways is not None:
         nothing = np.full(len(samples), np.nan)
-        quick = _quick(samples, sideways, limits)
-        measure = _felt(samples, sideways, nothing, limits, quick)
+        is_quick = quick(samples, sideways, limits)
+        measure = felt(samples, sideways, nothing, limits, is_quick)
         for rule in _LATERAL:
             _judge(rule, measure, limits, found)
     return found
@@ -68,120 +124,3 @@ def _judge(rule: str, measure: Values, limits: Limits, found: list[Found]) -> No
     if np.any(measure >= clear):
         levels = above(measure, limits.of(rule, "set"), clear, inclusive=True)
         found.append(Found(rule, levels, measure))
-
-
-def speed_slopes_g(samples: Samples, limits: Limits) -> tuple[Values, Values]:
-    """Change of wheel speed over the base, in g: as it is, and where it alone may be believed.
-
-    Both are NaN where a step between samples is too long, or where a value in between failed. The
-    second one is so, too, where speed changed by more in a single step than tyres can hold: a
-    logger that repeats old values and then catches up looks like that.
-    """
-    slope = np.full(len(samples), np.nan)
-    speed = samples.of("speed")
-    known = known_rows(speed)
-    speed, when = speed[known], samples.time_us[known]
-    if not len(speed):
-        return slope, slope
-    base_s = float(np.max(limits.of("R05", "slope_base_s"), initial=0))
-    before = earlier(samples, known, base_s)
-    passed_us = np.diff(when, prepend=when[:1])
-    broken = passed_us > _of(limits.of("R05", "max_step_s"), known) * 1e6
-    broken |= after_failure(samples, "speed", known)
-    moved = np.abs(np.diff(speed, prepend=speed[:1]))
-    leaps = moved > _of(limits.of("R05", "believable_g"), known) * (G / MPH)
-    if leaps.any():
-        leaps &= moved > _of(limits.of("R05", "believable_g"), known) * (G / MPH / 1e6) * passed_us
-    mean = (speed - speed[before]) / np.maximum(when - when[before], 1) * (MPH / G * 1e6)
-    mean[(before < 0) | _any_since(broken, before)] = np.nan
-    slope[known] = mean
-    if not leaps.any():
-        return slope, slope
-    steady = slope.copy()
-    steady[known] = np.where(_any_since(leaps, before), np.nan, mean)
-    return slope, steady
-
-
-def _any_since(flags: Flags, before: Ints) -> Flags:
-    """Whether any flag stands after the sample before and up to each sample."""
-    if not flags.any():
-        return flags
-    count = np.cumsum(flags)
-    return np.asarray(count > count[before])
-
-
-def _told(samples: Samples, direct: Values, limits: Limits) -> Flags:
-    """Rows at which the accelerometer speaks, or has just spoken in a message of its own."""
-    known = ~np.isnan(direct)
-    if known.all():
-        return known
-    last = np.maximum.accumulate(np.where(known, np.arange(len(known)), 0))
-    longest_us = _of(limits.of("R05", "max_step_s"), slice(None)) * 1e6
-    just_now = samples.time_us - samples.time_us[last] <= longest_us
-    return np.asarray(known[last] & just_now & (samples.vehicle[last] == samples.vehicle))
-
-
-def _quick(samples: Samples, values: Values, limits: Limits) -> Flags:
-    """Samples that come at the rate at which means are taken; half a step of jitter is allowed."""
-    quick = np.zeros(len(values), np.bool_)
-    known = np.flatnonzero(~np.isnan(values))
-    steps_s = np.diff(samples.time_us[known]) / 1e6
-    mine = samples.vehicle[known[1:]] == samples.vehicle[known[:-1]]
-    least_hz = _of(limits.of("R05", "min_rate_hz"), known[1:])
-    quick[known[1:]] = mine & (steps_s * least_hz <= 1.5)
-    return quick
-
-
-def _mean(samples: Samples, values: Values, limits: Limits, quick: Flags) -> Values:
-    """Mean over the trailing window where samples are quick enough; NaN elsewhere.
-
-    By differences of running sums, on values in whole millionths of g, so that it is exact and the
-    same wherever a history is cut.
-    """
-    out = np.full(len(values), np.nan)
-    known = np.flatnonzero(~np.isnan(values) & quick)
-    if not len(known):
-        return out
-    window_s = float(np.max(limits.of("R05", "mean_window_s"), initial=0))
-    before = earlier(samples, known, window_s)
-    when, whose = samples.time_us[known], samples.vehicle[known]
-    first = np.ones(len(known), np.bool_)
-    first[1:] = whose[1:] != whose[:-1]
-    start_of_vehicle = np.maximum.accumulate(np.where(first, np.arange(len(known)), 0))
-    begin = np.where(before >= 0, before + 1, start_of_vehicle)
-    sums = np.concatenate([[0], np.cumsum(np.rint(values[known] * 1e6).astype(np.int64))])
-    count = np.arange(1, len(known) + 1) - begin
-    # a window that silence has emptied, or that has only begun, says nothing
-    covered = (when - when[begin]) / 1e6 >= window_s * 0.75
-    mean = (sums[1:] - sums[begin]) / count / 1e6
-    out[known] = np.where(covered & (count >= 3), mean, np.nan)
-    return out
-
-
-def _felt(samples: Samples, direct: Values, slope: Values, limits: Limits, quick: Flags) -> Values:
-    """What the accelerometer says: its mean, or of slow samples what two of three agree on.
-
-    The three are the sample, the one before, and the slope of speed, which ends with the sample and
-    counts by its share.
-    """
-    felt = _mean(samples, direct, limits, quick)
-    known = np.flatnonzero(~np.isnan(direct))
-    before = np.full(len(known), np.nan)
-    steps_us = np.diff(samples.time_us[known])
-    near = (samples.vehicle[known[1:]] == samples.vehicle[known[:-1]]) & (
-        steps_us <= _of(limits.of("R05", "max_step_s"), known[1:]) * 1e6
-    )
-    before[1:][near] = direct[known[:-1]][near]
-    is_slow = ~quick[known]
-    slow, before = known[is_slow], before[is_slow]
-    now = direct[slow]
-    change = slope[slow] / _of(limits.of("R05", "confirm_share"), slow)
-    agreed = np.minimum(now, 0)  # nothing confirms it
-    for one, other in ((now, before), (now, change), (before, change)):
-        agreed = np.fmax(agreed, np.minimum(one, other))
-    felt[slow] = agreed
-    return felt
-
-
-def _of(limit: Limit, rows: Rows) -> Limit:
-    return limit[rows] if isinstance(limit, np.ndarray) else limit
