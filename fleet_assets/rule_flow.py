@@ -11,8 +11,9 @@ import polars as pl
 
 from fleet_assets.lake.anomalies import collect_anomalies, hours_to_collect
 from fleet_assets.lake.by_onset import Stitched, hours_left, stitch_hours
-from fleet_assets.lake.rule_anomalies import RULE_ANOMALIES, by_rules
+from fleet_assets.lake.rule_anomalies import RULE_ANOMALIES, by_codes, by_rules
 from fleet_assets.lake.segments import (
+    CODES,
     SEGMENTS,
     SegmentsRefreshed,
     hours_judged_otherwise,
@@ -101,7 +102,9 @@ def hours_behind(lake: Lake, postgres_url: str) -> set[str]:
 
 def _stale_in_lake(lake: Lake) -> set[str]:
     stale = {*hours_to_judge(lake), *hours_to_tile(lake), *hours_to_collect(lake)}
-    for table, pieces in ((RULE_ANOMALIES, SEGMENTS), (TRIPS, TRIP_SEGMENTS)):
+    for table, pieces in (
+        (RULE_ANOMALIES, SEGMENTS), (RULE_ANOMALIES, CODES), (TRIPS, TRIP_SEGMENTS),
+    ):  # fmt: skip
         stale |= set(hours_left(lake, table, pieces))
     return stale
 
@@ -152,9 +155,10 @@ def settle(
     written: dict[str, Stitched] = {}
     waiting: list[str] = []
     try:
-        for what in (by_rules(book), by_travel()):
+        for what in (by_rules(book), by_travel(), by_codes(lake, book)):
             waiting = hours_left(lake, what.table, what.pieces)
-            written[what.table] = stitch_hours(lake, waiting, what)
+            done = stitch_hours(lake, waiting, what)
+            written[what.table] = done.after(written.get(what.table))
         waiting = hours_to_collect(lake)
         written["anomalies"] = collect_anomalies(lake, waiting)
     except Exception as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -57,6 +57,20 @@ def rule_anomalies(
         for kind, hours in kinds.items()
         for stage, counted in _counted(episodes, kind, book.catalogue(hours[0]))
     ]
+    return finished(found, signals, book, horizon)
+
+
+def finished(
+    found: Sequence[pl.DataFrame], signals: pl.DataFrame, book: RuleBook, horizon: datetime
+) -> pl.DataFrame:
+    """Rows of `rule_anomalies` of findings with their stage, release, limit and closing time.
+
+    Args:
+        found: what `_rows` and its like give.
+        signals: `vehicle_id`, `started_at`, `signals` (JSON): signals at the onsets.
+        book: the rules.
+        horizon: event time up to which messages are known.
+    """
     if not found:
         return RULE_ANOMALIES.to_frame()
     rows = pl.concat(found).join(

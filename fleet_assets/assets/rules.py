@@ -40,11 +40,12 @@ from fleet_assets.telemetry.validation import Verdict
 from fleet_assets.warehouse.load_stale import COPIED
 from fleet_assets.warehouse.rule_book import rule_book
 
-BY_HOUR = ("segments", "rule_eligibility", "trip_segments")
+BY_HOUR = ("segments", "vehicle_codes", "rule_eligibility", "trip_segments")
 _LAKE: Mapping[str, list[AssetKey | str]] = {
     "segments": ["telemetry", "vehicle_hour_states", warehouse_key("vehicles")],
     "rule_eligibility": ["telemetry", warehouse_key("vehicles")],
-    "rule_anomalies": ["segments"],
+    "vehicle_codes": ["telemetry"],
+    "rule_anomalies": ["segments", "vehicle_codes", "trips"],
     "anomalies": ["rule_anomalies"],
     "trip_segments": ["telemetry"],
     "trips": ["trip_segments"],
@@ -162,9 +163,9 @@ def _tell_hour(context: AssetExecutionContext, event_hour: str, worked: HourWork
     }
     add_hour_metadata(context, "segments", event_hour, _row_count(worked.segments.rows) | by_rules)
     add_hour_metadata(context, "trip_segments", event_hour, _row_count(worked.trips.rows))
-    vehicles = checked.get("rule_eligibility")
-    if vehicles is not None:
-        add_hour_metadata(context, "rule_eligibility", event_hour, _row_count(vehicles.rows))
+    for name in ("rule_eligibility", "vehicle_codes"):
+        if name in checked:
+            add_hour_metadata(context, name, event_hour, _row_count(checked[name].rows))
 
 
 def _row_count(rows: int) -> dict[str, Any]:

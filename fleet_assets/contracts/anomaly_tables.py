@@ -52,6 +52,22 @@ RULE_ELIGIBILITY: Final = Table(
     key=("event_hour", "vehicle_id"),
 )  # fmt: skip
 
+VEHICLE_CODES: Final = Table(
+    "vehicle_codes",
+    "silver",
+    "one trouble code of one vehicle in one hour, and one row for all that it told",
+    "Trouble codes that a vehicle told in an hour. A row without a code says when it told anything, "
+    "be it that there is none; a vehicle without rows told nothing.",
+    (
+        EVENT_HOUR,
+        VEHICLE_ID,
+        Column("code", TEXT, "The code (SAE J2012); null: when any or none was told.", nullable=True),
+        Column("first_seen", UTC_MICROSECONDS, "First message that told it."),
+        Column("last_seen", UTC_MICROSECONDS, "Last message that told it."),
+    ),
+    key=("vehicle_id", "code"),
+)  # fmt: skip
+
 _OF_ANOMALY: Final = (
     EVENT_HOUR,
     Column("anomaly_id", TEXT, "Hash of vehicle, condition and onset.", pattern=r"^[0-9a-f]{32}$"),
@@ -103,4 +119,4 @@ ANOMALIES: Final = Table(
     key=("anomaly_id",),
 )
 
-ANOMALY_TABLES: Final = (SEGMENTS, RULE_ELIGIBILITY, RULE_ANOMALIES, ANOMALIES)
+ANOMALY_TABLES: Final = (SEGMENTS, VEHICLE_CODES, RULE_ELIGIBILITY, RULE_ANOMALIES, ANOMALIES)

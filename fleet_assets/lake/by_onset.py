@@ -7,7 +7,7 @@ changed; only the hours of onset in which something differs are written, all in 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -36,9 +36,9 @@ def seen_id(event_hour: str) -> str:
     return f"seen/{event_hour}"
 
 
-def stitched_id(event_hour: str) -> str:
-    """Number of the hour's pieces whose meaning has been worked out."""
-    return f"stitched/{event_hour}"
+def stitched_id(pieces: str, event_hour: str) -> str:
+    """Number of the hour's pieces (of this table) whose meaning has been worked out."""
+    return f"stitched/{pieces}/{event_hour}"
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ class ByOnset:
         make: from all pieces of some groups and the newest event to rows.
         silent_after: of a row, the event time after which silence has ended it.
         longest: what spans hours is no longer, its silence included.
+        mine: rows of the table that are made in this way; others are left alone.
     """
 
     table: str
@@ -62,6 +63,7 @@ class ByOnset:
     make: Callable[[pl.DataFrame, datetime], pl.DataFrame]
     silent_after: pl.Expr
     longest: timedelta
+    mine: pl.Expr = field(default_factory=lambda: pl.lit(value=True))
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,12 @@ class Stitched:
     rows: Mapping[str, int]
     verdicts: Mapping[str, Verdict]
 
+    def after(self, other: Stitched | None) -> Stitched:
+        """What two have written one after the other."""
+        if other is None:
+            return self
+        return Stitched({**other.rows, **self.rows}, {**other.verdicts, **self.verdicts})
+
 
 def hours_left(lake: Lake, table_name: str, pieces_name: str) -> list[str]:
     """Hours whose pieces have changed since their meaning was worked out, in order."""
@@ -89,7 +97,7 @@ def hours_left(lake: Lake, table_name: str, pieces_name: str) -> list[str]:
         hour
         for name, number in all_marks(pieces.delta).items()
         if name.startswith(prefix)
-        and done.get(stitched_id(hour := name.removeprefix(prefix))) != number
+        and done.get(stitched_id(pieces_name, hour := name.removeprefix(prefix))) != number
     )
 
 
@@ -116,7 +124,9 @@ def stitch_hours(lake: Lake, event_hours: Sequence[str], what: ByOnset) -> Stitc
         failed = [verdict for verdict in verdicts.values() if not verdict.passed]
         if failed:
             raise InvalidHourError(failed)
-        progress = {stitched_id(hour): marks.get(found_id(hour), 0) for hour in event_hours}
+        progress = {
+            stitched_id(what.pieces, hour): marks.get(found_id(hour), 0) for hour in event_hours
+        }
         progress |= {rows_id(h): (table.committed(rows_id(h)) or 0) + 1 for h in changed}
         progress[_ANY] = (table.committed(_ANY) or 0) + 1
         fault_point(f"{what.table}.before_write")
@@ -150,7 +160,8 @@ def _changed(
     files = pl.concat([_files_of(table, cover), _files_with_open(table)]).unique("path")
     before = table.read_files(files)
     replaced = (
-        before.select(what.key, "event_hour", *chains.group)
+        before.filter(what.mine)
+        .select(what.key, "event_hour", *chains.group)
         .join(cover, on=list(chains.group))
         .filter(pl.col("event_hour").is_between("first", "last"))
     )
@@ -174,7 +185,9 @@ def _seeds(
     """Groups that have something in these hours now, with the hours that it spans."""
     start = hour_start(first)
     around = pl.DataFrame({"first": [hour_key(start - what.longest)], "last": [last]})
-    rows = table.read_files(_files_of(table, around), where=what.silent_after >= start)
+    rows = table.read_files(
+        _files_of(table, around), where=what.mine & (what.silent_after >= start)
+    )
     return rows.select(
         *group,
         first=pl.col("started_at").dt.strftime(_HOUR),

@@ -39,6 +39,7 @@ SORTED_BY: Final[dict[str, tuple[str, ...]]] = {
     "vehicle_hour_states": ("vehicle_id",),
     "vehicle_hours": ("vehicle_id",),
     "segments": ("vehicle_id", "condition", "started_at"),
+    "vehicle_codes": ("vehicle_id", "code"),
     "rule_eligibility": ("vehicle_id",),
     "rule_anomalies": ("vehicle_id", "condition", "started_at"),
     "anomalies": ("vehicle_id", "condition", "started_at"),

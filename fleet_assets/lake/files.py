@@ -217,6 +217,7 @@ ENCODINGS: Final[Mapping[str, Encodings]] = {
     "vehicle_hour_states": Encodings(statistics=("vehicle_id",)),
     "vehicle_hours": Encodings(statistics=("vehicle_id",)),
     "segments": Encodings(dictionary=("vehicle_id", "condition"), statistics=("vehicle_id",)),
+    "vehicle_codes": Encodings(dictionary=("vehicle_id", "code"), statistics=("vehicle_id",)),
     "rule_eligibility": Encodings(dictionary=("ineligible",), statistics=("vehicle_id",)),
     "trip_segments": Encodings(dictionary=("vehicle_id",), statistics=("vehicle_id",)),
     "trips": Encodings(statistics=("state",)),

@@ -8,12 +8,13 @@ from typing import Final
 
 import polars as pl
 
+from fleet_assets.anomalies.from_codes import code_anomalies
 from fleet_assets.anomalies.from_findings import rule_anomalies
 from fleet_assets.anomalies.long import LONGEST
 from fleet_assets.lake.by_onset import ByOnset
 from fleet_assets.lake.chains import Chains
-from fleet_assets.lake.segments import SEGMENTS, pieces_in
-from fleet_assets.lake.store import TableSnapshot
+from fleet_assets.lake.segments import CODES, SEGMENTS, pieces_in
+from fleet_assets.lake.store import Lake, TableSnapshot
 from fleet_assets.rules.book import RuleBook
 
 RULE_ANOMALIES: Final = "rule_anomalies"
@@ -35,7 +36,54 @@ def by_rules(book: RuleBook) -> ByOnset:
         make,
         silent_after=pl.col("closes_at"),
         longest=LONGEST + timedelta(days=7, hours=1),  # and the silence that it survives
+        mine=~_of_codes(book),
     )
+
+
+def by_codes(lake: Lake, book: RuleBook) -> ByOnset:
+    """How the anomalies of trouble codes follow from `vehicle_codes` and trips.
+
+    Whether a code is new depends on all of a vehicle's history, which is read if it has any code.
+    """
+
+    def chains(codes: TableSnapshot) -> Chains:
+        hours = [] if codes.files.is_empty() else sorted(codes.files["event_hour"].unique())
+
+        def read(some: Sequence[str], groups: pl.DataFrame | None) -> pl.DataFrame:
+            rows = codes.scan(codes.files_of(some))
+            if groups is not None:
+                rows = rows.join(groups.lazy(), on="vehicle_id", how="semi")
+            return rows.collect(engine="streaming")
+
+        def everywhere(rows: pl.DataFrame, _: datetime) -> pl.DataFrame:
+            return rows.filter(pl.col("code").is_not_null()).select("vehicle_id").unique()
+
+        return Chains(("vehicle_id",), hours, read, everywhere, everywhere)
+
+    def make(rows: pl.DataFrame, horizon: datetime) -> pl.DataFrame:
+        whose = rows.filter(pl.col("code").is_not_null())["vehicle_id"].unique()
+        trips = lake.open("trips").read(
+            columns=["vehicle_id", "started_at", "ended_at"],
+            where=(pl.col("trip_kind") == "motion") & pl.col("vehicle_id").is_in(whose.implode()),
+        )
+        told = rows.filter(pl.col("vehicle_id").is_in(whose.implode()))
+        return code_anomalies(told, trips, book, horizon)
+
+    return ByOnset(
+        RULE_ANOMALIES,
+        CODES,
+        "anomaly_id",
+        chains,
+        make,
+        silent_after=pl.col("closes_at"),
+        longest=LONGEST + timedelta(days=7, hours=1),
+        mine=_of_codes(book),
+    )
+
+
+def _of_codes(book: RuleBook) -> pl.Expr:
+    rules = {rule.id for catalogue in book.catalogues for rule in catalogue.rules if rule.by_code}
+    return pl.col("condition").str.slice(0, 3).is_in(sorted(rules))
 
 
 def _chains(segments: TableSnapshot, book: RuleBook) -> Chains:

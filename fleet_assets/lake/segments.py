@@ -33,6 +33,7 @@ from partitions.hours import hour_start
 
 SEGMENTS: Final = "segments"
 ELIGIBILITY: Final = "rule_eligibility"
+CODES: Final = "vehicle_codes"
 WANTED: Final = [s.name for s in SIGNALS if s.kind in ("number", "boolean")]
 _DEFAULT_INTERVAL_S: Final = 1.0
 _NULLS: Final = r'"[a-z_]+":null,?'
@@ -82,7 +83,8 @@ def refresh_segments(
 
     def attempt() -> SegmentsRefreshed:
         telemetry, states = lake.open("telemetry"), lake.open("vehicle_hour_states")
-        eligibility, segments = lake.open(ELIGIBILITY), lake.open(SEGMENTS)
+        eligibility, codes = lake.open(ELIGIBILITY), lake.open(CODES)
+        segments = lake.open(SEGMENTS)
         marks = telemetry_marks(telemetry.committed, event_hour)
         version = marks[app_id(event_hour)]
         known = eligibility.read(event_hour)
@@ -94,6 +96,7 @@ def refresh_segments(
         made = _judged(telemetry, states, event_hour, book, pins, most_rows)
         verdicts = (
             validate(ELIGIBILITY, made.eligibility, event_hour),
+            validate(CODES, made.codes, event_hour),
             validate(SEGMENTS, made.segments, event_hour),
         )
         if not all(verdict.passed for verdict in verdicts):
@@ -106,6 +109,8 @@ def refresh_segments(
         fault_point("segments.before_write")
         _replace(eligibility, event_hour, made.eligibility, marks)
         fault_point("segments.eligibility_committed")
+        _replace(codes, event_hour, made.codes, marks)
+        fault_point("segments.codes_committed")
         _replace(segments, event_hour, made.segments, marks)
         fault_point("segments.committed")
         return SegmentsRefreshed(event_hour, version, made.segments.height, verdicts, in_line)
@@ -147,6 +152,7 @@ def pieces_in(segments: pl.DataFrame) -> pl.DataFrame:
 class _Judged:
     segments: pl.DataFrame
     eligibility: pl.DataFrame
+    codes: pl.DataFrame
     newest_us: int
 
 
@@ -162,9 +168,16 @@ def _judged(
     catalogue = book.catalogue(event_hour)
     found = [_segment_rows(PIECE_SCHEMA.to_frame(), None, event_hour)]
     eligible = [TABLE_BY_NAME[ELIGIBILITY].polars_schema.to_frame()]
+    codes = [TABLE_BY_NAME[CODES].polars_schema.to_frame()]
+    by_code = [rule.id for rule in catalogue.rules if rule.by_code]
     newest_us = start_us
     for rows in vehicle_parts(
-        telemetry, event_hour, WANTED, context=LOOK_BACK, most_rows=most_rows
+        telemetry,
+        event_hour,
+        WANTED,
+        as_they_are=["dtc"],
+        context=LOOK_BACK,
+        most_rows=most_rows,
     ):
         samples = samples_of(rows, WANTED, start_us)
         intervals = _intervals(states, event_hour, samples.vehicle_ids, pins)
@@ -172,11 +185,19 @@ def _judged(
         limits = resolve(catalogue, samples, known)
         pieces = pieces_of(samples, limits, DETECTORS)
         found.append(_segment_rows(pieces, rows, event_hour))
-        eligible.append(_eligibility_rows(ineligible(samples, limits), intervals, event_hour))
+        codes.append(_code_rows(rows, event_hour))
+        silent = set(samples.vehicle_ids) - set(codes[-1]["vehicle_id"])
+        reasons = ineligible(samples, limits, dict.fromkeys(by_code, silent))
+        eligible.append(_eligibility_rows(reasons, intervals, event_hour))
         newest_us = max(newest_us, int(samples.time_us.max()))
         fault_point("segments.mid_read")
     segments = pl.concat(found).sort("vehicle_id", "condition", "started_at")
-    return _Judged(segments, pl.concat(eligible).sort("vehicle_id"), newest_us)
+    return _Judged(
+        segments,
+        pl.concat(eligible).sort("vehicle_id"),
+        pl.concat(codes).sort("vehicle_id", "code"),
+        newest_us,
+    )
 
 
 def _intervals(
@@ -209,6 +230,25 @@ def _segment_rows(
         )
     return rows.select(
         pl.col(name).cast(kind) for name, kind in TABLE_BY_NAME[SEGMENTS].polars_schema.items()
+    )
+
+
+def _code_rows(telemetry: pl.DataFrame, event_hour: str) -> pl.DataFrame:
+    """Rows of `vehicle_codes`."""
+    told = telemetry.filter(
+        pl.col("dtc").is_not_null()
+        & ~pl.col("conflict")
+        & (pl.col("event_time") >= hour_start(event_hour))
+    ).select("vehicle_id", "event_time", "dtc")
+    named = told.explode("dtc").drop_nulls("dtc")
+    either = pl.concat(
+        [named, told.with_columns(dtc=pl.lit(None, dtype=pl.String))], how="vertical"
+    )
+    return (
+        either.group_by("vehicle_id", code="dtc")
+        .agg(first_seen=pl.col("event_time").min(), last_seen=pl.col("event_time").max())
+        .with_columns(event_hour=pl.lit(event_hour))
+        .select(pl.col(n).cast(kind) for n, kind in TABLE_BY_NAME[CODES].polars_schema.items())
     )
 
 

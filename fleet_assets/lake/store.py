@@ -37,6 +37,7 @@ _STATISTICS = {
     "telemetry_rejects": "landing_version,append_time",
     "vehicle_hours": "vehicle_id",
     "segments": "vehicle_id",
+    "vehicle_codes": "vehicle_id",
     "rule_eligibility": "vehicle_id",
     "trip_segments": "vehicle_id",
     "trips": "state",
@@ -201,7 +202,7 @@ class TableSnapshot:
             rows = rows.with_columns(of_file.cast(pl.String).alias(by)).drop(_FILE)
         return rows.with_columns(
             pl.col(name).fill_null(value) for name, value in self.contract.defaults.items()
-        )
+        ).select(schema.names())
 
     def append(
         self, rows: pl.DataFrame, progress: Mapping[str, int], note: Mapping[str, str]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Mapping
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -10,13 +12,18 @@ import polars as pl
 from fleet_assets.rules.limits import Limits
 from fleet_assets.rules.samples import Samples
 
+_UNHEARD: Final = "no trouble codes are told"
 
-def ineligible(samples: Samples, limits: Limits) -> pl.DataFrame:
+
+def ineligible(
+    samples: Samples, limits: Limits, unheard: Mapping[str, Collection[str]] | None = None
+) -> pl.DataFrame:
     """Rules that do not judge a vehicle, as it is at its first sample of the window.
 
     Args:
         samples: of one window; vehicles that have context only are left out.
         limits: tell the reasons.
+        unheard: rule → vehicles that told nothing of what it looks at.
 
     Returns:
         `vehicle_id`, and `ineligible`: a JSON object, rule → reason.
@@ -31,6 +38,10 @@ def ineligible(samples: Samples, limits: Limits) -> pl.DataFrame:
         }
     )
     ids = samples.vehicle_ids.gather(codes).alias("vehicle_id")
+    for rule, silent in (unheard or {}).items():
+        known = reasons[rule] if rule in reasons.columns else pl.Series([""] * ids.len())
+        unheard_of = pl.when((known == "") & ids.is_in(list(silent))).then(pl.lit(_UNHEARD))
+        reasons = reasons.with_columns(unheard_of.otherwise(known).alias(rule))
     if reasons.is_empty():
         return pl.DataFrame({"vehicle_id": ids}).with_columns(ineligible=pl.lit("{}"))
     texts = {

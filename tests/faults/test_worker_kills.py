@@ -66,6 +66,7 @@ POINTS: dict[str, tuple[str, ...]] = {
         "segments.mid_read",
         "segments.before_write",
         "segments.eligibility_committed",
+        "segments.codes_committed",
         "segments.committed",
         "trip_segments.mid_read",
         "trip_segments.before_write",

@@ -13,7 +13,7 @@ from telemetry_data import LATE_AFTER, land_values, message
 from fleet_assets.lake.anomalies import collect_anomalies, hours_to_collect
 from fleet_assets.lake.by_onset import hours_left, stitch_hours
 from fleet_assets.lake.refresh import newest_raw_versions, refresh_hour
-from fleet_assets.lake.rule_anomalies import by_rules
+from fleet_assets.lake.rule_anomalies import by_codes, by_rules
 from fleet_assets.lake.segments import hours_judged_otherwise, hours_to_judge, refresh_segments
 from fleet_assets.lake.store import Lake
 from fleet_assets.lake.trips import by_travel, hours_to_tile, refresh_trip_segments
@@ -57,6 +57,8 @@ def bring_up(lake: Lake, rules: RuleBook | None = None, hours: Sequence[str] | N
     for hour in hours_to_tile(lake):
         refresh_trip_segments(lake, hour)
     stitch_hours(lake, hours_left(lake, "trips", "trip_segments"), by_travel())
+    what = by_codes(lake, rules)
+    stitch_hours(lake, hours_left(lake, what.table, what.pieces), what)
     collect_anomalies(lake, hours_to_collect(lake))
     assert (
         not hours_to_judge(lake)
@@ -105,3 +107,61 @@ def test_what_a_rule_change_makes_of_history(tmp_path: Path) -> None:
     assert hours_judged_otherwise(lake, rules) == ["2026-02-01T04"]
     bring_up(lake, rules)
     assert [row["vehicle_id"] for row in idlings(lake)] == ["v2"]
+
+
+def driving(day: int, minute: int, codes: list[str] | None) -> list[bytes]:
+    """Ten minutes on the road, a message every 5 s, on a day."""
+    begin = START + timedelta(days=day, minutes=minute)
+    told = {} if codes is None else {"dtc": codes}
+    return [
+        message("v1", (begin + timedelta(seconds=second)).isoformat(), speed=30, **told)
+        for second in range(0, 600, 5)
+    ]
+
+
+def codes_found(lake: Lake) -> list[tuple[object, ...]]:
+    rows = lake.open("anomalies").read().filter(pl.col("anomaly_type") == "diagnostic_trouble_code")
+    columns = ["condition", "severity", "started_at"]
+    return rows.sort("started_at", "condition").select(columns).rows()
+
+
+def test_trouble_codes_are_told_when_new_and_when_they_come_back(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    sent = [driving(0, 0, []), driving(1, 0, ["P0217"]), driving(2, 0, ["P0217"])]
+    for number, values in enumerate(sent):
+        land_values(lake, values, start=120 * number, append_time=START + timedelta(days=40))
+        bring_up(lake)
+    assert codes_found(lake) == [("R41/P0217", "critical", START + timedelta(days=1))]
+    third = driving(3, 0, ["P0217"])
+    land_values(lake, third, start=360, append_time=START + timedelta(days=40))
+    bring_up(lake)
+    assert codes_found(lake) == [
+        ("R41/P0217", "critical", START + timedelta(days=1)),
+        ("R42/P0217", "high", START + timedelta(days=1)),
+    ]
+    eligible = lake.open("rule_eligibility").read()
+    assert not eligible["ineligible"].str.contains("R41").any()
+
+
+def test_a_code_that_comes_late_moves_the_onset(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    land_values(lake, driving(5, 0, ["P0301"]), append_time=START + timedelta(days=40))
+    bring_up(lake)
+    late = [driving(4, 0, ["P0301"]), driving(4, 120, None)]
+    for number, values in enumerate(late, start=1):
+        land_values(lake, values, start=120 * number, append_time=START + timedelta(days=40))
+        bring_up(lake)
+    assert codes_found(lake) == [("R41/P0301", "high", START + timedelta(days=4))]
+    silent = lake.open("rule_eligibility").read("2026-02-05T06")
+    assert silent["ineligible"].str.contains("no trouble codes are told").all()
+
+
+def test_a_vehicle_in_the_workshop_is_spared(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    later = START + timedelta(days=2)
+    cars = [vehicle("v1"), vehicle("v1", status="maintenance", valid_from=later)]
+    rules = RuleBook(releases(), pl.DataFrame(cars, schema=VEHICLE_SCHEMA))
+    sent = [*driving(1, 0, ["P0301"]), *driving(3, 0, ["P0301", "P0520"])]
+    land_values(lake, sent, append_time=START + timedelta(days=40))
+    bring_up(lake, rules)
+    assert [row[0] for row in codes_found(lake)] == ["R41/P0301"]
