@@ -157,7 +157,8 @@ def _in_words(one: Change | StageChange) -> tuple[str, str, str, str, str]:
         )
         return f"{one.rule_id}.{one.parameter}", f"{one.scope} {one.scope_value}", old, new, ""
     by = f" (backtest {one.backtest_id})" if one.backtest_id else ""
-    return f"{one.rule_id}.stage", "all", one.old_stage or "–", one.new_stage or "–", by
+    old, new = (stage or "as before" for stage in (one.old_stage, one.new_stage))
+    return f"{one.rule_id}.stage", "all", old, new, by
 
 
 def _staged_again(url: str, made: StageChange) -> str:

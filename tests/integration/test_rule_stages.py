@@ -207,7 +207,9 @@ def test_the_commands(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "R18.duration for fleet north is the catalogue's again" in said(
         "rollback", str(numbers[0]), "--why", "no"
     )
-    assert f"(undoes {promoted})" in said("history")
+    undone = said("history")
+    assert f"(undoes {promoted})" in undone
+    assert "as before" in undone
     with pytest.raises(FleetError, match="no change 999"):
         said("rollback", "999", "--why", "no")
 
