@@ -67,7 +67,7 @@ def backtest(
     from fleet_assets.errors import FleetError
     from fleet_assets.fleet_sim.progress import Progress
     from fleet_assets.fleet_sim.truth import read_truth
-    from fleet_assets.lake.rule_replay import replay
+    from fleet_assets.lake.rule_replay import pinned_intervals, replay
     from fleet_assets.lake.store import Lake
     from fleet_assets.settings import Settings, service_address
 
@@ -77,13 +77,15 @@ def backtest(
     url = service_address("postgres_url", settings)
     variants = _variants(url, catalogue, against, change or [])
     faults = None if truth is None else read_truth(truth)
-    telemetry = Lake(settings.lake_root).find("telemetry")
+    lake = Lake(settings.lake_root)
+    telemetry = lake.find("telemetry")
     hours = [] if telemetry is None else _hours(telemetry.files, first, last)
     if telemetry is None or not hours:
         raise FleetError("The lake has no telemetry in this span: see `fleet ledger`.")
     rows = int(telemetry.files_of(hours)["num_records"].sum())
     with Progress("Judging", rows, shown=format_ is Format.table) as progress:
-        found = replay(telemetry, hours, variants, advance=progress.advance)
+        usual = pinned_intervals(lake)
+        found = replay(telemetry, hours, variants, intervals=usual, advance=progress.advance)
         rate = progress.rate
     told = _report(url, found, hours, faults)
     as_json = _as_json(told, hours, found.rows)
