@@ -12,9 +12,9 @@ import polars as pl
 from drives import ABSENT, WANTED, Drive, found, in_force, vehicle
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from judging import bring_up
 from polars.testing import assert_frame_equal
 from telemetry_data import land_values
-from test_anomalies import bring_up
 
 from fleet_assets.lake.store import Lake
 from fleet_assets.lake.trip_replay import trips_of

@@ -1,0 +1,54 @@
+"""What the pipeline does for a small lake, from messages to trips and anomalies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+from drives import vehicle
+from telemetry_data import LATE_AFTER
+
+from fleet_assets.lake.anomalies import collect_anomalies, hours_to_collect
+from fleet_assets.lake.by_onset import hours_left, stitch_hours
+from fleet_assets.lake.refresh import newest_raw_versions, refresh_hour
+from fleet_assets.lake.rule_anomalies import by_codes, by_rules
+from fleet_assets.lake.segments import hours_judged_otherwise, hours_to_judge, refresh_segments
+from fleet_assets.lake.store import Lake
+from fleet_assets.lake.trips import by_travel, hours_to_tile, refresh_trip_segments
+from fleet_assets.lake.vehicle_hours import refresh_vehicle_hours
+from fleet_assets.rules.book import RuleBook, releases
+from fleet_assets.rules.resolve import OVERRIDE_SCHEMA, VEHICLE_SCHEMA
+
+TANKS = pl.DataFrame(schema={"vehicle_id": pl.String, "tank_gallons": pl.Float64})
+
+
+def book(*overrides: dict[str, object]) -> RuleBook:
+    return RuleBook(
+        releases(),
+        pl.DataFrame([vehicle("v1"), vehicle("v2")], schema=VEHICLE_SCHEMA),
+        pl.DataFrame(list(overrides), schema=OVERRIDE_SCHEMA),
+    )
+
+
+def bring_up(lake: Lake, rules: RuleBook | None = None, hours: Sequence[str] | None = None) -> None:
+    """What the pipeline does for hours with new messages."""
+    rules = rules or book()
+    landed = newest_raw_versions(lake.open("raw_telemetry"))
+    for hour in hours or landed:
+        refresh_hour(lake, hour, frozenset({"v1", "v2"}), LATE_AFTER)
+        refresh_vehicle_hours(lake, hour, TANKS)
+    for hour in {*hours_to_judge(lake), *hours_judged_otherwise(lake, rules)}:
+        refresh_segments(lake, hour, rules)
+    stitch_hours(lake, hours_left(lake, "rule_anomalies", "segments"), by_rules(rules))
+    for hour in hours_to_tile(lake):
+        refresh_trip_segments(lake, hour)
+    stitch_hours(lake, hours_left(lake, "trips", "trip_segments"), by_travel())
+    what = by_codes(lake, rules)
+    stitch_hours(lake, hours_left(lake, what.table, what.pieces), what)
+    collect_anomalies(lake, hours_to_collect(lake))
+    assert (
+        not hours_to_judge(lake)
+        + hours_left(lake, "rule_anomalies", "segments")
+        + hours_to_collect(lake)
+    )
+    assert not hours_judged_otherwise(lake, rules)
