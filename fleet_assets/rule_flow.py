@@ -42,6 +42,8 @@ from fleet_assets.warehouse.rule_book import note_catalogue
 
 MOST_HOURS: Final = 48
 """Most hours in one run: its events cost time and the run must stay abortable."""
+FEW_HOURS: Final = 8
+"""More hours than this are a backlog: of a replay, or after a change of the rules."""
 MOST_ROWS: Final = 20_000_000
 """A run begins no further hour after so many rows of telemetry."""
 
@@ -123,10 +125,21 @@ class HourWorked:
         return (*self.segments.verdicts, *of_trips)
 
 
-def work_hour(lake: Lake, event_hour: str, book: RuleBook) -> HourWorked:
-    """Segments of rules and of trips of one hour."""
+def work_hour(
+    lake: Lake, event_hour: str, book: RuleBook, *, anew: bool = False, repin: bool = False
+) -> HourWorked:
+    """Segments of rules and of trips of one hour.
+
+    Args:
+        lake: the lake.
+        event_hour: key of the hour.
+        book: the rules.
+        anew: make them even if nothing has changed.
+        repin: find usual intervals anew.
+    """
     return HourWorked(
-        refresh_segments(lake, event_hour, book), refresh_trip_segments(lake, event_hour)
+        refresh_segments(lake, event_hour, book, force=anew, repin=repin),
+        refresh_trip_segments(lake, event_hour, force=anew),
     )
 
 
@@ -202,6 +215,16 @@ def rows_by_hour(lake: Lake) -> dict[str, int]:
         return {}
     counted = telemetry.files.group_by("event_hour").agg(pl.col("num_records").sum())
     return dict(counted.iter_rows())
+
+
+def may_rest(hours: int, *, busy: bool) -> bool:
+    """Whether the rules leave room for others: not while there is a backlog and nobody else works.
+
+    Args:
+        hours: how many hours are due.
+        busy: messages are being refreshed.
+    """
+    return busy or hours <= FEW_HOURS
 
 
 def rests_until(ended_at: datetime, took: timedelta, share: float) -> datetime:

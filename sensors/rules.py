@@ -19,9 +19,10 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from fleet_assets.assets.platform import Platform
 from fleet_assets.assets.runs import HOURS_TAG, PARTITION, unfinished_runs
 from fleet_assets.kafka.anomalies import changes_to_publish
-from fleet_assets.rule_flow import rests_until, rows_by_hour, rule_work, some_hours
+from fleet_assets.rule_flow import may_rest, rests_until, rows_by_hour, rule_work, some_hours
 from fleet_assets.warehouse.rule_book import rule_book
 from partitions.hours import hour_key
+from sensors.refresh import REFRESH_JOB
 
 INTERVAL_SECONDS = 5
 RULES_JOB = "trips_and_anomalies"
@@ -37,14 +38,16 @@ def build_rules_sensor(platform: Platform, job: UnresolvedAssetJobDefinition) ->
         minimum_interval_seconds=INTERVAL_SECONDS,
         default_status=DefaultSensorStatus.RUNNING,
         description="Compares, hour by hour, telemetry and the rules in force with what was judged."
-        " The newest hours first; runs take at most the share FLEET_RULES_SHARE of the time.",
+        " The newest hours first. Runs take at most the share FLEET_RULES_SHARE of the time, unless"
+        " a backlog waits and nothing else is refreshed.",
     )
     def rules_sensor(context: SensorEvaluationContext) -> SensorResult | SkipReason:
         if unfinished_runs(context.instance, RULES_JOB):
             return SkipReason("a run of the rules is under way")
         now = datetime.now(UTC)
         ready_at = _ready_at(context.instance, platform.settings.rules_share)
-        if now < ready_at:
+        busy = bool(unfinished_runs(context.instance, REFRESH_JOB))
+        if now < ready_at and busy:
             return SkipReason(f"the rules rest until {ready_at:%H:%M:%S}")
         lake, url = platform.lake, platform.postgres_url
         before = json.loads(context.cursor) if context.cursor else {}
@@ -53,6 +56,8 @@ def build_rules_sensor(platform: Platform, job: UnresolvedAssetJobDefinition) ->
         same = before.get("rules") == rules
         work = rule_work(lake, url, book, compare_rules=not same, now=now)
         cursor = before if work.hours or work.waiting else before | {"rules": rules}
+        if now < ready_at and may_rest(len(work.hours), busy=busy):
+            return SkipReason(f"the rules rest until {ready_at:%H:%M:%S}")
         hours = some_hours(work.hours, rows_by_hour(lake))
         tried = datetime.fromtimestamp(before.get("published_at", 0.0), UTC)
         to_publish = now - tried > PATIENCE and changes_to_publish(url) > 0
@@ -64,7 +69,9 @@ def build_rules_sensor(platform: Platform, job: UnresolvedAssetJobDefinition) ->
             hours = [hour_key(now)]  # nothing to judge in it: the run loads and publishes
             cursor |= {"published_at": now.timestamp()}
         tags = {PARTITION: hours[0], HOURS_TAG: ",".join(hours)}
-        return SensorResult(run_requests=[RunRequest(tags=tags)], cursor=json.dumps(cursor))
+        config = {"ops": {"judge_by_rules": {"config": {"anew": False}}}}
+        request = RunRequest(run_config=config, tags=tags)
+        return SensorResult(run_requests=[request], cursor=json.dumps(cursor))
 
     return rules_sensor
 

@@ -10,11 +10,13 @@ from dagster import (
     AssetsDefinition,
     AssetSpec,
     BackfillPolicy,
+    Config,
     HourlyPartitionsDefinition,
     MaterializeResult,
     MetadataValue,
     multi_asset,
 )
+from pydantic import Field
 
 from fleet_assets.assets.common import (
     OWNERS,
@@ -70,6 +72,21 @@ TOLD = [
 """Tables that no step makes anew."""
 
 
+class JudgeConfig(Config):
+    """How to work on the hours of the run."""
+
+    anew: bool = Field(
+        default=True,
+        description="Judge each hour anew (the same rows result). The sensor turns it off: then"
+        " only hours are judged whose telemetry or rules have changed.",
+    )
+    repin: bool = Field(
+        default=False,
+        description="Find each vehicle's usual interval anew, from the days before, instead of"
+        " keeping the one that the hour was judged by first.",
+    )
+
+
 def build_rules(partitions_def: HourlyPartitionsDefinition) -> AssetsDefinition:
     """The assets of this stage."""
 
@@ -110,7 +127,7 @@ def build_rules(partitions_def: HourlyPartitionsDefinition) -> AssetsDefinition:
         can_subset=True,
     )
     def judge(
-        context: AssetExecutionContext, platform: Platform
+        context: AssetExecutionContext, config: JudgeConfig, platform: Platform
     ) -> Iterator[MaterializeResult[None]]:
         lake, url = platform.lake, platform.postgres_url
         book = rule_book(url)
@@ -125,7 +142,7 @@ def build_rules(partitions_def: HourlyPartitionsDefinition) -> AssetsDefinition:
             context,
             url,
             "rules",
-            work=lambda hour: work_hour(lake, hour, book),
+            work=lambda hour: work_hour(lake, hour, book, anew=config.anew, repin=config.repin),
             version_of=lambda worked: worked.segments.processed_version,
             rows_of=lambda worked: worked.segments.rows,
             upstream="telemetry",

@@ -66,6 +66,7 @@ def refresh_segments(
     book: RuleBook,
     *,
     force: bool = False,
+    repin: bool = False,
     most_rows: int = PART_ROWS,
 ) -> SegmentsRefreshed:
     """Brings an hour's segments in line with its telemetry, the ten minutes before, and the rules.
@@ -75,6 +76,8 @@ def refresh_segments(
         event_hour: key of the hour.
         book: the rules.
         force: make them anew even if nothing has changed.
+        repin: find the usual intervals of the vehicles anew instead of keeping those that the hour
+            was judged by first.
         most_rows: about how many rows of telemetry are held at a time.
 
     Raises:
@@ -90,9 +93,10 @@ def refresh_segments(
         known = eligibility.read(event_hour)
         in_line = all(segments.committed(name) == mark for name, mark in marks.items())
         print_ = book.fingerprint(event_hour, known["vehicle_id"])
-        if in_line and not force and segments.committed(rules_id(event_hour)) == print_:
+        if in_line and not (force or repin) and segments.committed(rules_id(event_hour)) == print_:
             return SegmentsRefreshed(event_hour, version, _height(segments, event_hour))
-        pins = dict(known.select("vehicle_id", "usual_interval_seconds").iter_rows())
+        pinned = known.clear() if repin else known
+        pins = dict(pinned.select("vehicle_id", "usual_interval_seconds").iter_rows())
         made = _judged(telemetry, states, event_hour, book, pins, most_rows)
         verdicts = (
             validate(ELIGIBILITY, made.eligibility, event_hour),
