@@ -99,6 +99,7 @@ def backtest(
         sys.stdout.write(text + "\n")
         return
     _print(told, hours, found.rows, rate)
+    _print_unjudged(variants[1])
     if backtest_id is not None:
         typer.echo(f"backtest {backtest_id}")
 
@@ -198,6 +199,18 @@ def _print(told: Report, hours: list[str], rows: int, rate: float) -> None:
         for row in frame.iter_rows():
             table.add_row(*(_cell(value) for value in row))
         console.print(table)
+
+
+def _print_unjudged(proposed: Variant) -> None:
+    from fleet_assets.rules.proposal import beyond_samples
+
+    known = [
+        f"{rule.id} ({what})"
+        for rule in proposed.catalogue.rules
+        if rule.stage != "off" and (what := beyond_samples(rule)) is not None
+    ]
+    if known:
+        typer.echo(f"Not judged, as they look at more than samples: {', '.join(known)}.")
 
 
 def _cell(value: object) -> str:
