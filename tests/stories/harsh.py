@@ -13,7 +13,7 @@ from drives import ABSENT, MPS, NULL, Drive, G
 
 from stories.story import DRIVING, Act, Case, Story
 
-RATES: Final = (1.0, 10.0, 51.0)
+RATES: Final = (1.0, 2.0, 5.0, 10.0, 51.0)
 NOISE: Final = {"engine_rpm": 12.0, "speed": 0.1, "accel_x": 0.2, "accel_y": 0.2, "accel_z": 0.2}
 
 

@@ -19,6 +19,9 @@ G: Final = 9.80665
 """Standard gravity, m/s²."""
 MPH: Final = 0.44704
 """Metres per second in a mile per hour."""
+_COVERED: Final = 0.6
+"""Share of the window that samples have to span: evenly spaced ones leave out up to a step of it,
+so that less than that is spanned at 3.75 Hz, and exactly three quarters at 5 Hz."""
 
 
 def speed_slopes_g(samples: Samples, limits: Limits) -> tuple[Values, Values]:
@@ -103,7 +106,7 @@ def _mean(samples: Samples, values: Values, limits: Limits, quick: Flags) -> Val
     sums = np.concatenate([[0], np.cumsum(np.rint(values[known] * 1e6).astype(np.int64))])
     count = np.arange(1, len(known) + 1) - begin
     # a window that silence has emptied, or that has only begun, says nothing
-    covered = (when - when[begin]) / 1e6 >= window_s * 0.75
+    covered = when - when[begin] >= round(window_s * _COVERED * 1e6)
     mean = (sums[1:] - sums[begin]) / count / 1e6
     out[known] = np.where(covered & (count >= 3), mean, np.nan)
     return out

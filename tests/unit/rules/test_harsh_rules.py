@@ -132,3 +132,13 @@ def test_wheels_and_accelerometer_in_messages_of_their_own_make_one_event() -> N
 def test_where_the_accelerometer_has_failed_the_wheels_count() -> None:
     trip = drive(1).phase(10, accel_x=ABSENT, accel_y=ABSENT, accel_z=ABSENT)
     assert harsh_rules(trip.travel(4, (45, 0))) == ["R05"]
+
+
+@pytest.mark.parametrize(
+    "rate_hz", [0.5, 0.7, 1.5, 2.5, 3.0, 3.4, 3.7, 4.0, 4.9, 5.0, 5.1, 6.5, 8.0, 25.0]
+)
+def test_no_rate_falls_between_two_ways_of_measuring(rate_hz: float) -> None:
+    assert harsh_rules(change(-0.54, 3.5)(drive(rate_hz))) == ["R05"]
+    assert harsh_rules(change(-0.41, 3.5)(drive(rate_hz))) == []
+    if rate_hz >= 1:
+        assert harsh_rules(corner(0.52, 4.5)(drive(rate_hz))) == ["R12"]
