@@ -62,10 +62,12 @@ def rolling(
     window_s: float,
     what: Literal["min", "max", "median"],
     stretch: Ints,
+    closed: Literal["right", "both"] = "right",
 ) -> Values:
     """A statistic of the known values of the trailing window (t − window, t] of each sample.
 
-    NaN where the sample's own value is unknown.
+    NaN where the sample's own value is unknown. The window has its beginning, too, if it is closed
+    on both sides.
     """
     known = np.flatnonzero(~np.isnan(values))
     out = np.full(len(values), np.nan)
@@ -76,9 +78,9 @@ def rolling(
     frame = pl.DataFrame({"v": values[known], "t": pl.Series(apart).cast(pl.Datetime("us"))})
     window = f"{window_us}us"
     by = {
-        "min": pl.col("v").rolling_min_by("t", window),
-        "max": pl.col("v").rolling_max_by("t", window),
-        "median": pl.col("v").rolling_median_by("t", window),
+        "min": pl.col("v").rolling_min_by("t", window, closed=closed),
+        "max": pl.col("v").rolling_max_by("t", window, closed=closed),
+        "median": pl.col("v").rolling_median_by("t", window, closed=closed),
     }[what]
     out[known] = frame.select(by).to_series().to_numpy()
     return out
@@ -88,7 +90,7 @@ def _apart(when: Ints, stretch: Ints, window_us: int) -> Ints:
     """Times with stretches moved so that no window reaches from one into another."""
     begins = np.flatnonzero(np.diff(stretch)) + 1
     moved = np.zeros(len(when), np.int64)
-    moved[begins] = when[begins] - when[begins - 1] - window_us
+    moved[begins] = when[begins] - when[begins - 1] - window_us - 1
     return when - np.cumsum(moved)
 
 

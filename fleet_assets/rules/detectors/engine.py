@@ -10,7 +10,7 @@ from fleet_assets.episodes.levels import CLEAR, SET, UNKNOWN, above, below, both
 from fleet_assets.rules.detect import Found
 from fleet_assets.rules.limits import Limits
 from fleet_assets.rules.samples import Samples
-from fleet_assets.rules.windows import rolling, stretches, whole_vehicles
+from fleet_assets.rules.windows import after_failure, rolling, stretches, whole_vehicles
 
 
 def engine_speed(samples: Samples, limits: Limits) -> Sequence[Found]:
@@ -48,8 +48,11 @@ def engine_heat(samples: Samples, limits: Limits) -> Sequence[Found]:
         return found
     window_s = float(np.max(limits.of("R25", "window_s")))
     concerned = np.where(whole_vehicles(samples, hot), coolant, np.nan)
-    stretch = stretches(samples, concerned, limits, "R25")
-    rise = coolant - rolling(samples, concerned, window_s, "min", stretch)
+    known = np.flatnonzero(~np.isnan(concerned))
+    failed = np.zeros(len(coolant), np.int64)
+    failed[known] = after_failure(samples, "coolant_temp", known)
+    stretch = stretches(samples, concerned, limits, "R25") + np.cumsum(failed)
+    rise = coolant - rolling(samples, concerned, window_s, "min", stretch, closed="both")
     levels = np.where(hot & (rise >= limits.of("R25", "rise")), SET, CLEAR).astype(np.int8)
     levels[np.isnan(coolant)] = UNKNOWN
     return [*found, Found("R25", levels, rise)]
