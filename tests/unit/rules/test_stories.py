@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
+import numpy as np
+import polars as pl
 import pytest
-from drives import START, found, found_by_hours
+from drives import START, WANTED, Drive, found, found_by_hours, in_force, pieces, vehicle
 from polars.testing import assert_frame_equal
 from stories import OF_DAYS, ON_THE_ROAD
 from stories.past import JUDGES, Past
-from stories.story import CATALOGUE, Story, names
+from stories.story import CATALOGUE, NOISE, Story, home_again, names, on_the_road
+
+from fleet_assets.rules.repeated import findings_of
+from fleet_assets.rules.samples import samples_of
 
 TOLD = [(story, rate) for story in ON_THE_ROAD for rate in story.all_rates]
 POSITIVE = [story for story in ON_THE_ROAD if story.case == "positive"]
@@ -65,6 +71,49 @@ def test_nothing_is_judged_in_the_workshop(story: Story) -> None:
     rate_hz = story.rates[0]
     trip, *_ = story.drive(rate_hz)
     assert found(trip, known=story.known(rate_hz, status="maintenance")).is_empty()
+
+
+@pytest.mark.parametrize("story", POSITIVE, ids=str)
+@pytest.mark.parametrize("what", ["in conflict", "lost"])
+def test_nothing_is_told_by_messages_in_conflict_or_over_those_that_are_lost(
+    story: Story, what: str
+) -> None:
+    rate_hz = story.rates[0]
+    trip, begin, end = story.drive(rate_hz)
+    second = (pl.col("event_time") - START).dt.total_microseconds() / 1e6
+    inside = second.is_between(begin, end, closed="left")
+    rows = trip.rows
+    rows = rows.filter(~inside) if what == "lost" else rows.with_columns(conflict=inside)
+    shown = findings_of(pieces(samples_of(rows, WANTED), story.known(rate_hz)), CATALOGUE)
+    assert names(story.told(shown)) == ()
+
+
+@pytest.mark.parametrize("story", POSITIVE, ids=str)
+@pytest.mark.parametrize("rate_hz", [1.0, 5.0])
+def test_clocks_that_jitter_are_no_matter(story: Story, rate_hz: float) -> None:
+    trip, *_ = story.drive(rate_hz)
+    rows = trip.rows
+    off_us = np.random.default_rng(7).uniform(-0.2e6, 0.2e6, len(rows)) / rate_hz
+    when = pl.col("event_time") + pl.duration(microseconds=pl.Series(off_us.astype(np.int64)))
+    seen = samples_of(rows.with_columns(when), WANTED)
+    shown = findings_of(pieces(seen, story.known(rate_hz)), CATALOGUE)
+    assert names(story.told(shown)) == story.finds
+
+
+@pytest.mark.parametrize("story", POSITIVE, ids=str)
+def test_neighbours_do_not_touch_each_other(story: Story) -> None:
+    rate_hz = story.rates[0]
+    trip, *_ = story.drive(rate_hz)
+    others = [
+        home_again(on_the_road(Drive(rate_hz, vehicle_id=name, noise=NOISE)), 14.0)
+        for name in ("a", "z")
+    ]
+    known = story.known(rate_hz)
+    vehicles = in_force(vehicle("a", vehicle_type="truck"), vehicle("z", status="maintenance"))
+    together = found(
+        *others, trip, known=replace(known, vehicles=known.vehicles.vstack(vehicles.vehicles))
+    )
+    assert_frame_equal(together, found(trip, known=known))
 
 
 @pytest.mark.parametrize("story", OF_DAYS, ids=str)
