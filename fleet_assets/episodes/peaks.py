@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fleet_assets.episodes.pieces import Pieces
-from fleet_assets.episodes.runs import Flags, Ints, numbers_of
+from fleet_assets.episodes.runs import Flags, Ints, Values, numbers_of, of_ranges
 
-Values = NDArray[np.float64]
 _LONG: Final = 200
 """Rows; runs that are longer are searched one by one, the others together."""
 
@@ -25,7 +23,7 @@ def peaks(values: Values, found: Pieces) -> tuple[Values, Ints]:
     lengths = found.last - found.first + 1
     runs = numbers_of(found.first, lengths)
     start, end = found.runs.start[runs], found.runs.end[runs]
-    of_run = _greatest(values, start, end)
+    of_run = of_ranges(np.fmax, values, start, end)
     offsets = np.cumsum(lengths) - lengths
     peak = np.fmax.reduceat(of_run, offsets)
     peak[np.isneginf(peak)] = np.nan
@@ -49,14 +47,6 @@ def _where(values: Values, peak: Values, start: Ints, end: Ints) -> Ints:
     is_peak = values[rows] == np.repeat(peak[short], lengths)
     at[short] = rows[_first(is_peak, np.cumsum(lengths) - lengths)]
     return at
-
-
-def _greatest(values: Values, start: Ints, end: Ints) -> Values:
-    """Of the rows of each run; the runs are in order."""
-    bounds = np.column_stack([start, end + 1]).ravel()
-    if bounds[-1] == len(values):
-        bounds = bounds[:-1]
-    return np.asarray(np.fmax.reduceat(values, bounds)[::2])
 
 
 def _first(flags: Flags, offsets: Ints) -> Ints:

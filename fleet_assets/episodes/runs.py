@@ -14,6 +14,7 @@ from fleet_assets.episodes.levels import UNKNOWN, Levels
 
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
+Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -89,3 +90,18 @@ def numbers_of(first: Ints, lengths: Ints) -> Ints:
     """Ranges of so many numbers from each first one, one range after the other."""
     offsets = np.cumsum(lengths) - lengths
     return np.asarray(np.arange(int(lengths.sum())) + np.repeat(first - offsets, lengths))
+
+
+def of_ranges(most: np.ufunc, values: Values, start: Ints, end: Ints) -> Values:
+    """A reduction over the rows from each start to each end; the ranges are in order.
+
+    Args:
+        most: `np.fmax` or `np.fmin`.
+        values: of each row.
+        start: first rows.
+        end: last rows.
+    """
+    bounds = np.column_stack([start, end + 1]).ravel()
+    if bounds[-1] == len(values):
+        bounds = bounds[:-1]
+    return np.asarray(most.reduceat(values, bounds)[::2])

@@ -75,4 +75,6 @@ class Limits:
     @cached_property
     def _lengths(self) -> NDArray[np.int64]:
         """Number of samples of each of these regimes."""
-        return np.bincount(self.regime - self.regime[0]) if len(self.regime) else np.zeros(0, int)
+        present = range(self._present.start or 0, self._present.stop)
+        edges = np.searchsorted(self.regime, [*present, self._present.stop])
+        return np.diff(edges)

@@ -7,10 +7,11 @@ from typing import Final
 
 import numpy as np
 
-from fleet_assets.episodes.levels import CLEAR, HOLD, SET, UNKNOWN
+from fleet_assets.episodes.levels import CLEAR, HOLD, SET, UNKNOWN, Limit
+from fleet_assets.episodes.runs import of_ranges
 from fleet_assets.rules.detect import Found
 from fleet_assets.rules.limits import Limits
-from fleet_assets.rules.samples import Samples, Values
+from fleet_assets.rules.samples import Flags, Samples, Values
 from fleet_assets.rules.windows import (
     LONGEST_STEP_S,
     Ints,
@@ -99,15 +100,14 @@ def stuck(samples: Samples, limits: Limits) -> Sequence[Found]:
         same = rows_at(known, _ranges(starts + 1, ends + 1))
         levels[same] = HOLD
         first, last = rows_at(known, starts), rows_at(known, ends)
-        inside = _ranges(first, last + 1)
-        run = np.zeros(len(samples), np.int64)
-        run[inside] = np.repeat(np.arange(1, len(first) + 1), last - first + 1)
         moved = np.full(len(samples), np.nan)
         for other, parameter in correlated:
             if other not in samples.signals:
                 continue
-            span = _span(samples, other, inside, run, duration_s)[same]
-            levels[same[span >= _at(limits.of("R35", parameter), same)]] = SET
+            least = limits.of("R35", parameter)
+            some = _worth_a_look(samples, limits, other, first, last, least)
+            span = _span(samples, other, first[some], last[some], duration_s)[same]
+            levels[same[span >= _at(least, same)]] = SET
             moved[same] = np.fmax(moved[same], span)
         found.append(Found(f"R35/{name}", levels, moved))
     return found
@@ -134,9 +134,28 @@ def _long_runs(
     return starts[long], ends[long]
 
 
-def _span(samples: Samples, other: str, inside: Ints, run: Ints, window_s: float) -> Values:
-    """Range of another signal over the trailing window of each row, within its run."""
+def _worth_a_look(
+    samples: Samples, limits: Limits, other: str, first: Ints, last: Ints, least: Limit
+) -> Flags:
+    """Runs over which the other signal moves enough, or that may be seen in part only."""
+    highest, lowest = (
+        of_ranges(of, samples.signals[other], first, last) for of in (np.fmax, np.fmin)
+    )
+    in_part = samples.is_context[first] | (limits.regime[first] != limits.regime[last])
+    return np.asarray(in_part | (highest - lowest >= np.fmin.reduce(np.atleast_1d(least))))
+
+
+def _span(samples: Samples, other: str, first: Ints, last: Ints, window_s: float) -> Values:
+    """Range of another signal over the trailing window of each row, within its run.
+
+    NaN outside of the runs.
+    """
     values = np.full(len(samples), np.nan)
+    if not len(first):
+        return values
+    inside = _ranges(first, last + 1)
+    run = np.zeros(len(samples), np.int64)
+    run[inside] = np.repeat(np.arange(1, len(first) + 1), last - first + 1)
     values[inside] = samples.signals[other][inside]
     highest = rolling(samples, values, window_s, "max", run)
     return np.asarray(highest - rolling(samples, values, window_s, "min", run))
