@@ -13,7 +13,8 @@ from drives import ABSENT, MPS, NULL, Drive, G
 
 from stories.story import DRIVING, Act, Case, Story
 
-RATES: Final = (1.0, 2.0, 5.0, 10.0, 51.0)
+RATES: Final = (1.0, 5.0, 51.0)
+MORE_RATES: Final = (1.0, 2.0, 5.0, 10.0, 51.0)
 NOISE: Final = {"engine_rpm": 12.0, "speed": 0.1, "accel_x": 0.2, "accel_y": 0.2, "accel_z": 0.2}
 
 
@@ -89,7 +90,8 @@ def again(times: int, act: Act, pause_s: float, between: Act | None = None) -> A
 
 
 def story(rule: str, case: Case, says: str, act: Act, *finds: str, **more: Any) -> Story:
-    usual: dict[str, Any] = {"before": at_45, "noise": NOISE, "rates": RATES}
+    rates = MORE_RATES if case == "positive" else RATES
+    usual: dict[str, Any] = {"before": at_45, "noise": NOISE, "rates": rates}
     return Story(rule, case, says, act, finds, **(usual | more))
 
 

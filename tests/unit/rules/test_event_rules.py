@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from drives import ABSENT, START, Drive, found, found_by_hours, in_force, vehicle
+from drives import ABSENT, NULL, START, Drive, found, found_by_hours, in_force, vehicle
 from polars.testing import assert_frame_equal
 
 NOISE = {
@@ -212,3 +212,10 @@ def test_the_turn_of_the_hour_changes_nothing(second: int) -> None:
     whole = found(trip)
     assert {"R06", "R30", "R36"} <= set(rules(whole))
     assert_frame_equal(found_by_hours(trip).drop("is_open"), whole.drop("is_open"))
+
+
+def test_a_sensor_that_all_else_depends_on_is_graver() -> None:
+    trip = Drive(1, noise=dict(NOISE)).phase(30).phase(20, coolant_temp=NULL, fuel_level=NULL)
+    rows = found(trip).filter(pl.col("rule_id") == "R34")
+    shown = dict(rows.select("condition", "severity").iter_rows())
+    assert shown == {"R34/coolant_temp": "high", "R34/fuel_level": "medium"}
