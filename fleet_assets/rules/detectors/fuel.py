@@ -34,13 +34,14 @@ def low_fuel(samples: Samples, limits: Limits) -> Sequence[Found]:
         median = np.where(np.isnan(median), level, median)
         # only where a low value is in the window so far: a drive that begins with a full tank is
         # clear at once, whatever the vehicle shows in other hours
-        lowest = rolling(samples, near, window_s, "min", stretch)
+        lowest = rolling(samples, np.where(young, near, np.nan), window_s, "min", stretch)
         median[young & (lowest <= limits.of("R26", "clear"))] = np.nan
+    emptied = -median
     return [
         Found(
             rule,
             below(median, limits.of(rule, "set"), limits.of(rule, "clear"), inclusive=True),
-            -median,
+            emptied,
         )
         for rule in ("R26", "R27")
     ]
