@@ -70,6 +70,7 @@ STORIES: Final = [
           lambda d: d.phase(5, speed=0.0, engine_rpm=800.0).phase(4, engine_rpm=4500.0).gap(20).phase(4, engine_rpm=4500.0)),
 
     Story("R22", "positive", "the fan has failed", lambda d: cool(heat(d, (120, 109), (30, 112), (30, 112))), ("R22",), (280, 408)),
+    Story("R22", "positive", "exactly 110 °C", lambda d: cool(heat(d, (120, 109)).phase(30, coolant_temp=110.0).phase(5, coolant_temp=104.0)), ("R22",), (270, 300)),
     Story("R22", "near miss", "109 °C on a hill", lambda d: cool(heat(d, (120, 109), (200, 109)))),
     Story("R22", "near miss", "110 °C for a moment", lambda d: cool(heat(d, (120, 109), (4, 110.5), (6, 104), (60, 100)))),
     Story("R22", "unknown", "the sensor gives up when it gets hot",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,14 +12,20 @@ import polars as pl
 import pytest
 from drives import ABSENT, START, WANTED, Drive, found, found_by_hours, in_force, pieces, vehicle
 from polars.testing import assert_frame_equal
+from telemetry_data import HOUR, LATE_AFTER, land_values
+from telemetry_data import message as json_message
 
 from bench.real_rules import telemetry_of
+from fleet_assets.lake.refresh import refresh_hour
+from fleet_assets.lake.rule_replay import Variant, replay
+from fleet_assets.lake.store import Lake
 from fleet_assets.rules.catalogue import read_catalogue
 from fleet_assets.rules.repeated import findings_of
 from fleet_assets.rules.samples import samples_of
+from partitions.hours import hour_start
 
+HOUR_START = hour_start(HOUR)
 NOISE = {"engine_rpm": 12.0, "accel_x": 0.05}
-Story = Callable[[Drive], Drive]
 
 
 def drive(rate_hz: float = 1.0, **options: Any) -> Drive:
@@ -115,3 +121,22 @@ def test_rows_that_are_picked_keep_it() -> None:
     assert seen.at(np.asarray([2, 4])).beyond["speed"].tolist() == pytest.approx(
         [np.nan, 240.0], nan_ok=True
     )
+
+
+def test_as_the_lake_keeps_it(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    second = timedelta(seconds=1)
+    land_values(
+        lake,
+        [
+            json_message(
+                "v1",
+                f"{HOUR_START + n * second:%Y-%m-%dT%H:%M:%SZ}",
+                speed=200.5 if 10 <= n < 20 else 40.0,
+            )
+            for n in range(30)
+        ],
+    )
+    refresh_hour(lake, HOUR, frozenset(["v1"]), LATE_AFTER)
+    judged = replay(lake.open("telemetry"), [HOUR], [Variant(read_catalogue(), in_force())])
+    assert judged.findings[0].select("rule_id", "peak").rows() == [("R29", 200.5)]
