@@ -126,3 +126,30 @@ def test_a_vehicle_in_the_workshop_is_spared(tmp_path: Path) -> None:
     land_values(lake, sent, append_time=START + timedelta(days=40))
     bring_up(lake, rules)
     assert [row[0] for row in codes_found(lake)] == ["R41/P0301"]
+
+
+def speedings(lake: Lake) -> list[dict[str, object]]:
+    rows = lake.open("anomalies").read()
+    return rows.filter(pl.col("anomaly_type") == "over_speeding").to_dicts()
+
+
+def test_an_hour_that_begins_otherwise_ends_what_came_over_its_edge(tmp_path: Path) -> None:
+    """The hour then holds nothing of the condition: what was there before has to be looked at."""
+    lake = Lake(str(tmp_path))
+    hour = at(20)
+
+    def speeding(second: int, mph: float) -> bytes:
+        when = (hour + timedelta(seconds=second)).isoformat()
+        return message("v1", when, speed=mph, engine_rpm=2500)
+
+    held = [speeding(second, 74) for second in (1, 5, 9)]  # between set and clear
+    sent = [*(speeding(second, 80) for second in range(-60, 0, 4)), *held, speeding(13, 40)]
+    land_values(lake, sent)
+    bring_up(lake)
+    (before,) = speedings(lake)
+    assert before["ended_at"] == hour + timedelta(seconds=9)
+    land_values(lake, [speeding(0, 30)], start=len(sent))
+    bring_up(lake)
+    (after,) = speedings(lake)
+    assert after["anomaly_id"] == before["anomaly_id"]
+    assert after["ended_at"] == hour - timedelta(seconds=4)
