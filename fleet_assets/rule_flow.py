@@ -44,6 +44,8 @@ MOST_HOURS: Final = 48
 """Most hours in one run: its events cost time and the run must stay abortable."""
 FEW_HOURS: Final = 8
 """More hours than this are a backlog: of a replay, or after a change of the rules."""
+FIRST_WAIT: Final = timedelta(seconds=15)
+LONGEST_WAIT: Final = timedelta(minutes=10)
 MOST_ROWS: Final = 20_000_000
 """A run begins no further hour after so many rows of telemetry."""
 
@@ -225,6 +227,19 @@ def may_rest(hours: int, *, busy: bool) -> bool:
         busy: messages are being refreshed.
     """
     return busy or hours <= FEW_HOURS
+
+
+def tries_again_at(ended_at: datetime, failures: int) -> datetime:
+    """When to try again after runs that failed as a whole, each time later.
+
+    Args:
+        ended_at: end of the last run.
+        failures: how many have failed in a row.
+    """
+    if not failures:
+        return ended_at
+    wait = FIRST_WAIT * int(2 ** min(failures - 1, 20))
+    return ended_at + min(wait, LONGEST_WAIT)
 
 
 def rests_until(ended_at: datetime, took: timedelta, share: float) -> datetime:

@@ -43,14 +43,14 @@ from fleet_assets.warehouse.load_stale import COPIED
 from fleet_assets.warehouse.rule_book import rule_book
 
 BY_HOUR = ("segments", "vehicle_codes", "rule_eligibility", "trip_segments")
-_LAKE: Mapping[str, list[AssetKey | str]] = {
+_LAKE: Mapping[str, list[AssetKey | str]] = {  # in the order in which they depend
     "segments": ["telemetry", "vehicle_hour_states", warehouse_key("vehicles")],
-    "rule_eligibility": ["telemetry", warehouse_key("vehicles")],
     "vehicle_codes": ["telemetry"],
-    "rule_anomalies": ["segments", "vehicle_codes", "trips"],
-    "anomalies": ["rule_anomalies"],
+    "rule_eligibility": ["telemetry", warehouse_key("vehicles")],
     "trip_segments": ["telemetry"],
     "trips": ["trip_segments"],
+    "rule_anomalies": ["segments", "vehicle_codes", "trips"],
+    "anomalies": ["rule_anomalies"],
 }
 _WAREHOUSE = ("anomalies", *COPIED)
 _SPECS = (*map(AssetKey, _LAKE), *map(warehouse_key, _WAREHOUSE))

@@ -6,7 +6,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from fleet_assets.rule_flow import FEW_HOURS, MOST_HOURS, may_rest, rests_until, some_hours
+from fleet_assets.rule_flow import (
+    FEW_HOURS,
+    LONGEST_WAIT,
+    MOST_HOURS,
+    may_rest,
+    rests_until,
+    some_hours,
+    tries_again_at,
+)
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -33,3 +41,8 @@ def test_a_backlog_does_not_rest_while_nobody_else_works() -> None:
     assert may_rest(1, busy=False)
     assert may_rest(FEW_HOURS + 1, busy=True)
     assert not may_rest(FEW_HOURS + 1, busy=False)
+
+
+def test_what_fails_as_a_whole_is_tried_less_and_less_often() -> None:
+    waits = [tries_again_at(NOW, failures) - NOW for failures in (0, 1, 2, 3, 30)]
+    assert waits == [timedelta(), *(timedelta(seconds=n) for n in (15, 30, 60)), LONGEST_WAIT]
