@@ -1,6 +1,18 @@
 {#- A view, so that what late data or a change of the rules makes of history shows at once. -#}
 {{ config(materialized='view') }}
 
+with anomalies_rows as (
+    select * from {{ source('warehouse', 'anomalies') }}
+),
+
+trips_rows as (
+    select * from {{ source('warehouse', 'trips') }}
+),
+
+anomaly_feedback_rows as (
+    select * from {{ source('warehouse', 'anomaly_feedback') }}
+)
+
 select
     anomalies.anomaly_id,
     anomalies.finding_id,
@@ -28,10 +40,10 @@ select
     anomalies.event_hour,
     extract(epoch from anomalies.ended_at - anomalies.started_at)::double precision
         as duration_seconds
-from {{ source('warehouse', 'anomalies') }} as anomalies
+from anomalies_rows as anomalies
 left join lateral (
     select found.trip_id
-    from {{ source('warehouse', 'trips') }} as found
+    from trips_rows as found
     where
         found.vehicle_id = anomalies.vehicle_id
         and found.trip_kind = 'motion'
@@ -44,7 +56,7 @@ left join lateral (
     select
         given.is_true,
         given.note
-    from {{ source('warehouse', 'anomaly_feedback') }} as given
+    from anomaly_feedback_rows as given
     where
         given.current_id = anomalies.anomaly_id
         or (given.current_id is null and given.anomaly_id = anomalies.anomaly_id)

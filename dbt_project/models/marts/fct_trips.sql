@@ -1,6 +1,10 @@
 {#- A view, so that trips that late data has joined or split show at once. -#}
 {{ config(materialized='view') }}
 
+with trips_rows as (
+    select * from {{ source('warehouse', 'trips') }}
+)
+
 select
     trip_id,
     vehicle_id,
@@ -23,4 +27,4 @@ select
     event_hour,
     extract(epoch from ended_at - started_at)::double precision as duration_seconds,
     coalesce(odometer_miles, gps_miles, speed_miles) as distance_miles
-from {{ source('warehouse', 'trips') }}
+from trips_rows

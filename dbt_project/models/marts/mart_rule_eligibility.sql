@@ -1,11 +1,19 @@
 {{ config(materialized='view') }}
 
-with hours as (
+with rule_catalogue_rows as (
+    select * from {{ source('warehouse', 'rule_catalogue') }}
+),
+
+rule_eligibility_rows as (
+    select * from {{ source('warehouse', 'rule_eligibility') }}
+),
+
+hours as (
     select
         vehicle_id,
         ineligible,
         (hour_start at time zone 'UTC')::date as date_utc
-    from {{ source('warehouse', 'rule_eligibility') }}
+    from rule_eligibility_rows
 ),
 
 days as (
@@ -37,7 +45,7 @@ select
     lacking.reason,
     days.hours_seen - coalesce(lacking.hours_ineligible, 0) as hours_eligible
 from days
-cross join {{ source('warehouse', 'rule_catalogue') }} as rules
+cross join rule_catalogue_rows as rules
 left join lacking
     on
         days.vehicle_id = lacking.vehicle_id

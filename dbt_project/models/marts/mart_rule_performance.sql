@@ -1,17 +1,41 @@
 {{ config(materialized='view') }}
 
-with seen as (
+with rule_eligibility_rows as (
+    select * from {{ source('warehouse', 'rule_eligibility') }}
+),
+
+vehicle_hours_rows as (
+    select * from {{ source('warehouse', 'vehicle_hours') }}
+),
+
+vehicles_rows as (
+    select * from {{ source('warehouse', 'vehicles') }}
+),
+
+rule_anomalies_rows as (
+    select * from {{ source('warehouse', 'rule_anomalies') }}
+),
+
+anomaly_feedback_rows as (
+    select * from {{ source('warehouse', 'anomaly_feedback') }}
+),
+
+rule_catalogue_rows as (
+    select * from {{ source('warehouse', 'rule_catalogue') }}
+),
+
+seen as (
     select
         eligibility.vehicle_id,
         vehicles.vehicle_type,
         eligibility.ineligible,
         hours.seconds_seen / 3600 as hours_seen
-    from {{ source('warehouse', 'rule_eligibility') }} as eligibility
-    inner join {{ source('warehouse', 'vehicle_hours') }} as hours
+    from rule_eligibility_rows as eligibility
+    inner join vehicle_hours_rows as hours
         on
             eligibility.hour_start = hours.hour_start
             and eligibility.vehicle_id = hours.vehicle_id
-    inner join {{ source('warehouse', 'vehicles') }} as vehicles
+    inner join vehicles_rows as vehicles
         on eligibility.vehicle_id = vehicles.id
 ),
 
@@ -40,13 +64,13 @@ reached as (
         vehicles.vehicle_type,
         verdict.is_true,
         step.value ->> 'rule_id' as rule_id
-    from {{ source('warehouse', 'rule_anomalies') }} as anomalies
-    inner join {{ source('warehouse', 'vehicles') }} as vehicles
+    from rule_anomalies_rows as anomalies
+    inner join vehicles_rows as vehicles
         on anomalies.vehicle_id = vehicles.id
     cross join lateral jsonb_array_elements(anomalies.severity_history) as step
     left join lateral (
         select given.is_true
-        from {{ source('warehouse', 'anomaly_feedback') }} as given
+        from anomaly_feedback_rows as given
         where
             given.current_id = anomalies.anomaly_id
             or (given.current_id is null and given.anomaly_id = anomalies.anomaly_id)
@@ -80,7 +104,7 @@ select
         as episodes_per_1000_hours,
     coalesce(counted.marked, 0) as marked,
     counted.marked_false::double precision / nullif(counted.marked, 0) as share_false
-from {{ source('warehouse', 'rule_catalogue') }} as rules
+from rule_catalogue_rows as rules
 cross join by_type
 left join lacking
     on rules.rule_id = lacking.rule_id and by_type.vehicle_type = lacking.vehicle_type
