@@ -34,7 +34,9 @@ RULES = read_catalogue()
 
 @pytest.fixture
 def url(services: Installation, request: pytest.FixtureRequest) -> str:
-    return fresh_warehouse(services, re.sub(r"\W+", "_", request.node.name[:60].lower()))
+    return fresh_warehouse(
+        services, "stages_" + re.sub(r"\W+", "_", request.node.name[:50].lower())
+    )
 
 
 def put(

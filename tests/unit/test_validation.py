@@ -26,6 +26,8 @@ def good_value(column: Column) -> Any:
         case pl.Datetime():
             return T0 + timedelta(minutes=1)
         case pl.String():
+            if column.pattern == "^[0-9a-f]{32}$":
+                return "0" * 32
             return "P0420" if column.pattern and "PCBU" in column.pattern else "v1"
         case pl.Boolean():
             return False
