@@ -31,7 +31,7 @@ from fleet_assets.assets.ledger import ledger_spec
 from fleet_assets.assets.marts import build_marts
 from fleet_assets.assets.platform import Platform
 from fleet_assets.assets.rule_volume import build_rule_volume
-from fleet_assets.assets.rules import TOLD, build_rules
+from fleet_assets.assets.rules import BY_HAND, build_rules
 from fleet_assets.assets.telemetry import build_telemetry_assets
 from fleet_assets.assets.upkeep import upkeep_job, upkeep_schedule
 from fleet_assets.assets.vehicle_hours import build_vehicle_hours
@@ -99,7 +99,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
             *assets,
             dlq,
             *rules,
-            *TOLD,
+            *BY_HAND,
             ledger_spec,
             dlq_published_spec(partitions_def),
             lake_upkeep,

@@ -7,10 +7,10 @@ from typing import Final
 
 import polars as pl
 
-from fleet_assets.anomalies.from_findings import RULE_ANOMALIES, finished
+from fleet_assets.anomalies.from_findings import HOUR, RULE_ANOMALIES, finished, hours_by_judgement
 from fleet_assets.anomalies.long import parts_of_long
 from fleet_assets.episodes.stitch import TIME
-from fleet_assets.rules.book import Judgement, RuleBook
+from fleet_assets.rules.book import RuleBook
 from fleet_assets.rules.catalogue import Catalogue
 from fleet_assets.rules.history import CODE_TRIP_SCHEMA, new_codes, recurring_codes
 
@@ -34,23 +34,22 @@ def code_anomalies(
     Returns:
         Rows of `rule_anomalies`.
     """
-    hours = told_by_hour(codes)
+    told = told_by_hour(codes)
     driven = told_by_trip(codes, trips)
     found: list[pl.DataFrame] = []
-    hour = pl.col("started_at").dt.strftime("%Y-%m-%dT%H")
     for catalogue in book.catalogues:
         made = [
-            new_codes(hours, rule) if rule.id == "R41" else recurring_codes(driven, rule)
+            new_codes(told, rule) if rule.id == "R41" else recurring_codes(driven, rule)
             for rule in catalogue.rules
             if rule.by_code
         ]
-        every = pl.concat(made) if made else pl.DataFrame()
-        kinds: dict[Judgement, list[str]] = {}
-        for event_hour in every.select(hour.unique()).to_series() if made else ():
-            if book.catalogue(event_hour).release == catalogue.release:
-                kinds.setdefault(book.judgement(event_hour), []).append(event_hour)
-        for kind, some in kinds.items():
-            mine = every.filter(hour.is_in(some))
+        if not made:
+            continue
+        every = pl.concat(made)
+        for kind, hours in hours_by_judgement(every, book).items():
+            if kind.release != catalogue.release:
+                continue
+            mine = every.filter(HOUR.is_in(hours))
             for stage, rules in (("live", kind.live), ("shadow", kind.shadow)):
                 of_stage = mine.filter(pl.col("rule_id").is_in(list(rules)))
                 judged = _not_exempt(of_stage, catalogue, book)

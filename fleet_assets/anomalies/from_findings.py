@@ -22,6 +22,8 @@ from fleet_assets.rules.samples import Samples
 from partitions.hours import hour_key
 
 RULE_ANOMALIES: Final = TABLE_BY_NAME["rule_anomalies"].polars_schema
+HOUR: Final = pl.col("started_at").dt.strftime("%Y-%m-%dT%H")
+"""Key of the hour of onset."""
 
 
 def rule_anomalies(
@@ -39,16 +41,20 @@ def rule_anomalies(
         Rows of `rule_anomalies` in order of vehicle, condition and onset.
     """
     episodes = stitch(pieces)
-    hour = pl.col("started_at").dt.strftime("%Y-%m-%dT%H")
-    kinds: dict[Judgement, list[str]] = {}
-    for event_hour in episodes.select(hour.unique()).to_series():
-        kinds.setdefault(book.judgement(event_hour), []).append(event_hour)
     found = [
-        _rows(counted.filter(hour.is_in(hours)), episodes, stage, book.catalogue(hours[0]), book)
-        for kind, hours in kinds.items()
+        _rows(counted.filter(HOUR.is_in(hours)), episodes, stage, book.catalogue(hours[0]), book)
+        for kind, hours in hours_by_judgement(episodes, book).items()
         for stage, counted in _counted(episodes, kind, book.catalogue(hours[0]))
     ]
     return finished(found, signals, book, horizon)
+
+
+def hours_by_judgement(found: pl.DataFrame, book: RuleBook) -> dict[Judgement, list[str]]:
+    """Hours of onset, together those in which the same counts."""
+    kinds: dict[Judgement, list[str]] = {}
+    for event_hour in found.select(HOUR.unique()).to_series():
+        kinds.setdefault(book.judgement(event_hour), []).append(event_hour)
+    return kinds
 
 
 def finished(
@@ -87,12 +93,15 @@ def finished(
 
 
 def with_finding_ids(rows: pl.DataFrame) -> pl.DataFrame:
-    """Rows with the id of the first of those that overlap, of one vehicle and type.
+    """Rows with the id of the first of those that overlap, of one vehicle, type and stage.
+
+    Those on trial are apart: an anomaly that counts is not named after one that does not.
 
     Args:
-        rows: `vehicle_id`, `anomaly_type`, `anomaly_id`, `started_at`, `ended_at`, `finding_id`.
+        rows: `vehicle_id`, `anomaly_type`, `stage`, `anomaly_id`, `started_at`, `ended_at`,
+            `finding_id`.
     """
-    of = ["vehicle_id", "anomaly_type"]
+    of = ["vehicle_id", "anomaly_type", "stage"]
     ordered = rows.with_row_index("row").sort(*of, "started_at", "anomaly_id")
     reached = pl.col("ended_at").cum_max().shift(1).over(of)
     begins = (pl.col("started_at") > reached).fill_null(value=True)

@@ -84,6 +84,30 @@ def warehouse_key(table: str) -> AssetKey:
     return AssetKey(f"warehouse_{table}")
 
 
+def loaded_spec(
+    table: str,
+    group: str,
+    deps: Sequence[AssetKey | str],
+    partitions_def: HourlyPartitionsDefinition,
+) -> AssetSpec:
+    """Spec of a lake table as it is loaded into PostgreSQL."""
+    contract = TABLE_BY_NAME[table]
+    return AssetSpec(
+        key=warehouse_key(table),
+        deps=list(deps),
+        description=f"{contract.description} The lake's table, in PostgreSQL.",
+        group_name=group,
+        owners=OWNERS,
+        kinds={"postgres"},
+        partitions_def=partitions_def,
+        skippable=True,
+        metadata={
+            "dagster/column_schema": column_schema(contract),
+            "dagster/table_name": f"fleet.warehouse.{table}",
+        },
+    )
+
+
 def listed(lines: Sequence[str]) -> MetadataValue[Any]:
     """Findings as a list, or the plain word none."""
     if not lines:

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dagster import (
-    AssetCheckSpec,
     AssetExecutionContext,
     AssetKey,
     AssetsDefinition,
@@ -21,22 +20,20 @@ from pydantic import Field
 from fleet_assets.assets.common import (
     OWNERS,
     RULES,
-    column_schema,
     lake_spec,
+    loaded_spec,
     warehouse_key,
 )
 from fleet_assets.assets.platform import Platform
 from fleet_assets.assets.stages import (
-    CONTRACT_CHECK,
-    CONTRACT_TEXT,
     add_hour_metadata,
+    contract_checks,
     contract_evaluation,
     log_check,
     tell_failure,
     verdicts_of,
     work_hours,
 )
-from fleet_assets.contracts.tables import TABLE_BY_NAME
 from fleet_assets.rule_flow import HourWorked, cause_of, settle, work_hour
 from fleet_assets.telemetry.validation import Verdict
 from fleet_assets.warehouse.load_stale import COPIED
@@ -55,7 +52,7 @@ _LAKE: Mapping[str, list[AssetKey | str]] = {  # in the order in which they depe
 _WAREHOUSE = ("anomalies", *COPIED)
 _SPECS = (*map(AssetKey, _LAKE), *map(warehouse_key, _WAREHOUSE))
 
-TOLD = [
+BY_HAND = [
     AssetSpec(
         key=warehouse_key(table),
         description=text,
@@ -96,32 +93,8 @@ def build_rules(partitions_def: HourlyPartitionsDefinition) -> AssetsDefinition:
             lake_spec(name, RULES, upstream, partitions_def=partitions_def, skippable=True)
             for name, upstream in _LAKE.items()
         ]
-        + [
-            AssetSpec(
-                key=warehouse_key(table),
-                deps=[table],
-                description=f"{TABLE_BY_NAME[table].description} The lake's table, in PostgreSQL.",
-                group_name=RULES,
-                owners=OWNERS,
-                kinds={"postgres"},
-                partitions_def=partitions_def,
-                skippable=True,
-                metadata={
-                    "dagster/column_schema": column_schema(TABLE_BY_NAME[table]),
-                    "dagster/table_name": f"fleet.warehouse.{table}",
-                },
-            )
-            for table in _WAREHOUSE
-        ],
-        check_specs=[
-            AssetCheckSpec(
-                CONTRACT_CHECK,
-                asset=name,
-                description=CONTRACT_TEXT,
-                partitions_def=partitions_def,
-            )
-            for name in _LAKE
-        ],
+        + [loaded_spec(table, RULES, [table], partitions_def) for table in _WAREHOUSE],
+        check_specs=contract_checks(_LAKE, partitions_def),
         backfill_policy=BackfillPolicy.single_run(),
         partitions_def=partitions_def,
         can_subset=True,

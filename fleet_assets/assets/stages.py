@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from dagster import (
     AssetCheckEvaluation,
+    AssetCheckSpec,
     AssetExecutionContext,
     AssetKey,
     AssetMaterialization,
     AssetObservation,
     Failure,
+    HourlyPartitionsDefinition,
     MetadataValue,
     OpExecutionContext,
 )
@@ -37,6 +39,18 @@ _AFTER: Mapping[Stage, tuple[Stage, ...]] = {
 }
 """What depends on a stage, hour by hour. In a run of one hour its failure ends the run, so that
 the stages after it do not get to say that they are withheld."""
+
+
+def contract_checks(
+    tables: Iterable[str], partitions_def: HourlyPartitionsDefinition
+) -> list[AssetCheckSpec]:
+    """The check `contract` of each of these tables, hour by hour."""
+    return [
+        AssetCheckSpec(
+            CONTRACT_CHECK, asset=table, description=CONTRACT_TEXT, partitions_def=partitions_def
+        )
+        for table in tables
+    ]
 
 
 def hours_of_run(context: AssetExecutionContext | OpExecutionContext) -> list[str]:

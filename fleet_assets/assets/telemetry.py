@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from dagster import (
-    AssetCheckSpec,
     AssetExecutionContext,
     AssetKey,
     AssetsDefinition,
@@ -21,9 +20,8 @@ from fleet_assets.assets.common import LAKE, QUALITY, lake_spec, warehouse_key
 from fleet_assets.assets.ledger import partition_metadata
 from fleet_assets.assets.platform import Platform
 from fleet_assets.assets.stages import (
-    CONTRACT_CHECK,
-    CONTRACT_TEXT,
     add_hour_metadata,
+    contract_checks,
     contract_evaluation,
     log_check,
     tell_failure,
@@ -64,15 +62,7 @@ def build_telemetry_assets(partitions_def: HourlyPartitionsDefinition) -> Assets
             )
             for name in TABLES
         ],
-        check_specs=[
-            AssetCheckSpec(
-                CONTRACT_CHECK,
-                asset=name,
-                description=CONTRACT_TEXT,
-                partitions_def=partitions_def,
-            )
-            for name in TABLES
-        ],
+        check_specs=contract_checks(TABLES, partitions_def),
         backfill_policy=BackfillPolicy.single_run(),
         partitions_def=partitions_def,
         can_subset=True,

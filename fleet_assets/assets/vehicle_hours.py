@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from dagster import (
-    AssetCheckSpec,
     AssetExecutionContext,
     AssetKey,
     AssetsDefinition,
@@ -18,9 +17,8 @@ from fleet_assets.assets.common import LAKE, QUALITY, lake_spec, markdown_table
 from fleet_assets.assets.ledger import partition_metadata
 from fleet_assets.assets.platform import Platform
 from fleet_assets.assets.stages import (
-    CONTRACT_CHECK,
-    CONTRACT_TEXT,
     add_hour_metadata,
+    contract_checks,
     contract_evaluation,
     log_check,
     tell_failure,
@@ -55,15 +53,7 @@ def build_vehicle_hours(partitions_def: HourlyPartitionsDefinition) -> AssetsDef
             )
             for name, upstream in _UPSTREAM.items()
         ],
-        check_specs=[
-            AssetCheckSpec(
-                CONTRACT_CHECK,
-                asset=name,
-                description=CONTRACT_TEXT,
-                partitions_def=partitions_def,
-            )
-            for name in _UPSTREAM
-        ],
+        check_specs=contract_checks(_UPSTREAM, partitions_def),
         backfill_policy=BackfillPolicy.single_run(),
         partitions_def=partitions_def,
         can_subset=True,

@@ -18,13 +18,12 @@ from fleet_assets.assets.common import (
     OWNERS,
     QUALITY,
     WAREHOUSE,
-    column_schema,
+    loaded_spec,
     warehouse_key,
 )
 from fleet_assets.assets.ledger import revision_metadata
 from fleet_assets.assets.platform import Platform
 from fleet_assets.assets.stages import add_hour_metadata, hours_of_run, tell_failure, work_hours
-from fleet_assets.contracts.tables import TABLE_BY_NAME
 from fleet_assets.warehouse.from_lake import REPLAYS, TABLES, LoadedHour, load_hour
 from fleet_assets.warehouse.lake_ledger import sync_lake_ledger
 
@@ -38,21 +37,8 @@ def build_warehouse_load(partitions_def: HourlyPartitionsDefinition) -> AssetsDe
     @multi_asset(
         name="load_warehouse",
         specs=[
-            AssetSpec(
-                key=key,
-                deps=sorted({table, "vehicle_hours"}),
-                description=f"{TABLE_BY_NAME[table].description} The lake's table, in PostgreSQL.",
-                group_name=WAREHOUSE,
-                owners=OWNERS,
-                kinds={"postgres"},
-                partitions_def=partitions_def,
-                skippable=True,
-                metadata={
-                    "dagster/column_schema": column_schema(TABLE_BY_NAME[table]),
-                    "dagster/table_name": f"fleet.warehouse.{table}",
-                },
-            )
-            for key, table in LOADED.items()
+            loaded_spec(table, WAREHOUSE, sorted({table, "vehicle_hours"}), partitions_def)
+            for table in LOADED.values()
         ]
         + [
             AssetSpec(

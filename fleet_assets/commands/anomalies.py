@@ -66,10 +66,10 @@ def list_anomalies(
         table.add_column(name, no_wrap=True)
     table.add_column("what", overflow="fold")
     for row in found:
-        notes = {None: [], True: ["marked true"], False: ["marked false"]}[row["marked_true"]]
-        told = "; ".join(
-            [row["description"], *(["open"] if row["state"] == "open" else []), *notes]
-        )
+        notes = ["open"] if row["state"] == "open" else []
+        if row["marked_true"] is not None:
+            notes.append(f"marked {str(row['marked_true']).lower()}")
+        told = row["description"] + (f" ({', '.join(notes)})" if notes else "")
         began = f"{row['started_at']:%Y-%m-%d %H:%M}"
         short = row["anomaly_id"][:_SHOWN_ID]
         table.add_row(short, row["vehicle_id"], began, row["severity"], told)

@@ -11,10 +11,10 @@ from fleet_assets.contracts.tables import TABLE_BY_NAME
 from fleet_assets.fault_points import fault_point
 from fleet_assets.lake.by_onset import Stitched
 from fleet_assets.lake.log import all_marks
-from fleet_assets.lake.marks import rows_id
+from fleet_assets.lake.marks import by_hour, rows_id
 from fleet_assets.lake.rule_anomalies import RULE_ANOMALIES
 from fleet_assets.lake.store import Lake, retrying
-from fleet_assets.telemetry.validation import InvalidHourError, validate
+from fleet_assets.telemetry.validation import validate_hours
 
 ANOMALIES: Final = "anomalies"
 _COLUMNS: Final = TABLE_BY_NAME[ANOMALIES].polars_schema
@@ -30,11 +30,10 @@ def hours_to_collect(lake: Lake) -> list[str]:
         return []
     anomalies = lake.find(ANOMALIES)
     done = {} if anomalies is None else all_marks(anomalies.delta)
-    prefix = rows_id("")
     return sorted(
-        name.removeprefix(prefix)
-        for name, number in all_marks(found.delta).items()
-        if name.startswith(prefix) and done.get(name) != number
+        hour
+        for hour, number in by_hour(all_marks(found.delta), rows_id).items()
+        if done.get(rows_id(hour)) != number
     )
 
 
@@ -54,19 +53,16 @@ def collect_anomalies(lake: Lake, event_hours: Sequence[str]) -> Stitched:
         before = anomalies.read_files(files)
         live = found.read_files(found.files_of(event_hours), where=pl.col("stage") == "live")
         rows = revised(before, live)
-        by_hour = {hour: rows.filter(pl.col("event_hour") == hour) for hour in event_hours}
-        verdicts = {hour: validate(ANOMALIES, mine, hour) for hour, mine in by_hour.items()}
-        failed = [verdict for verdict in verdicts.values() if not verdict.passed]
-        if failed:
-            raise InvalidHourError(failed)
+        made = {hour: rows.filter(pl.col("event_hour") == hour) for hour in event_hours}
+        verdicts = validate_hours(ANOMALIES, made)
         fault_point("anomalies.before_collected")
         anomalies.commit_files(
-            {hour: [mine] for hour, mine in by_hour.items()},
+            {hour: [mine] for hour, mine in made.items()},
             files,
             {rows_id(hour): numbers.get(rows_id(hour), 0) for hour in event_hours},
         )
         fault_point("anomalies.collected")
-        return Stitched({hour: mine.height for hour, mine in by_hour.items()}, verdicts)
+        return Stitched({hour: mine.height for hour, mine in made.items()}, verdicts)
 
     return retrying("anomalies", attempt)
 

@@ -16,9 +16,9 @@ import polars as pl
 from fleet_assets.fault_points import fault_point
 from fleet_assets.lake.chains import Chains, gather
 from fleet_assets.lake.log import all_marks
-from fleet_assets.lake.marks import rows_id
+from fleet_assets.lake.marks import by_hour, rows_id
 from fleet_assets.lake.store import Lake, TableSnapshot, retrying
-from fleet_assets.telemetry.validation import InvalidHourError, Verdict, validate
+from fleet_assets.telemetry.validation import Verdict, validate_hours
 from partitions.hours import contiguous_ranges, hour_key, hour_start
 
 _ANY: Final = "stitch"
@@ -92,12 +92,10 @@ def hours_left(lake: Lake, table_name: str, pieces_name: str) -> list[str]:
         return []
     table = lake.find(table_name)
     done = {} if table is None else all_marks(table.delta)
-    prefix = found_id("")
     return sorted(
         hour
-        for name, number in all_marks(pieces.delta).items()
-        if name.startswith(prefix)
-        and done.get(stitched_id(pieces_name, hour := name.removeprefix(prefix))) != number
+        for hour, number in by_hour(all_marks(pieces.delta), found_id).items()
+        if done.get(stitched_id(pieces_name, hour)) != number
     )
 
 
@@ -120,10 +118,7 @@ def stitch_hours(lake: Lake, event_hours: Sequence[str], what: ByOnset) -> Stitc
         pieces = lake.open(what.pieces)
         marks = all_marks(pieces.delta)
         changed = _changed(table, pieces, sorted(set(event_hours)), what, _horizon(marks))
-        verdicts = {hour: validate(what.table, rows, hour) for hour, rows in changed.items()}
-        failed = [verdict for verdict in verdicts.values() if not verdict.passed]
-        if failed:
-            raise InvalidHourError(failed)
+        verdicts = validate_hours(what.table, changed)
         progress = {
             stitched_id(what.pieces, hour): marks.get(found_id(hour), 0) for hour in event_hours
         }
@@ -221,6 +216,5 @@ def _files_with_open(table: TableSnapshot) -> pl.DataFrame:
 
 def _horizon(marks: Mapping[str, int]) -> datetime:
     """Newest event that any hour's pieces were made from."""
-    prefix = seen_id("")
-    newest = max((number for name, number in marks.items() if name.startswith(prefix)), default=0)
+    newest = max(by_hour(marks, seen_id).values(), default=0)
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=newest)

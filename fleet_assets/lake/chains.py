@@ -14,11 +14,26 @@ from typing import Final
 
 import polars as pl
 
+from fleet_assets.lake.store import TableSnapshot
 from partitions.hours import HOUR, hour_start
 
 MOST_AT_ONCE: Final = 64
 Edge = Callable[[pl.DataFrame, datetime], pl.DataFrame]
 """From rows and a moment to the groups of which something may go on beyond that moment."""
+
+
+def read_groups(
+    rows: pl.LazyFrame, groups: pl.DataFrame | None, group: Sequence[str]
+) -> pl.DataFrame:
+    """Rows of some groups; None: of all."""
+    if groups is not None:
+        rows = rows.join(groups.lazy(), on=list(group), how="semi")
+    return rows.collect(engine="streaming")
+
+
+def hours_of(table: TableSnapshot) -> list[str]:
+    """Keys of the hours that have rows, in order."""
+    return [] if table.files.is_empty() else sorted(table.files["event_hour"].unique())
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fleet_assets.lake.log import all_marks
-from fleet_assets.lake.marks import app_id, rows_id
+from fleet_assets.lake.marks import app_id, by_hour, rows_id
 from fleet_assets.lake.store import Lake
 from partitions.hours import HOUR, hour_key, hour_start
 
@@ -39,10 +39,8 @@ def hours_behind(lake: Lake, table: str) -> list[str]:
     follower = lake.find(table)
     truth = all_marks(telemetry.delta)
     made = {} if follower is None else all_marks(follower.delta)
-    prefix = app_id("")
-    hours = sorted(name.removeprefix(prefix) for name in truth if name.startswith(prefix))
     return [
         hour
-        for hour in hours
+        for hour in sorted(by_hour(truth, app_id))
         if any(made.get(name) != mark for name, mark in telemetry_marks(truth.get, hour).items())
     ]

@@ -5,6 +5,7 @@ Each stands in the same commit as the data that it speaks of, so it can neither 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from fleet_assets.lake.store import TableSnapshot
@@ -40,6 +41,21 @@ def readmitted_id(event_hour: str) -> str:
 def expired_id(event_hour: str) -> str:
     """In `raw_telemetry`: the hour's messages up to this version have been removed."""
     return f"expired/{event_hour}"
+
+
+def by_hour(marks: Mapping[str, int], name: Callable[[str], str]) -> dict[str, int]:
+    """The marks of one kind by the hour that they are about.
+
+    Args:
+        marks: all marks of a table, by name.
+        name: gives the name of a mark for an hour.
+    """
+    prefix = name("")
+    return {
+        mark.removeprefix(prefix): version
+        for mark, version in marks.items()
+        if mark.startswith(prefix)
+    }
 
 
 @dataclass(frozen=True)

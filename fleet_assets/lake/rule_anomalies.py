@@ -12,7 +12,7 @@ from fleet_assets.anomalies.from_codes import code_anomalies
 from fleet_assets.anomalies.from_findings import rule_anomalies
 from fleet_assets.anomalies.long import LONGEST
 from fleet_assets.lake.by_onset import ByOnset
-from fleet_assets.lake.chains import Chains
+from fleet_assets.lake.chains import Chains, hours_of, read_groups
 from fleet_assets.lake.segments import CODES, SEGMENTS, pieces_in
 from fleet_assets.lake.store import Lake, TableSnapshot
 from fleet_assets.rules.book import RuleBook
@@ -47,18 +47,15 @@ def by_codes(lake: Lake, book: RuleBook) -> ByOnset:
     """
 
     def chains(codes: TableSnapshot) -> Chains:
-        hours = [] if codes.files.is_empty() else sorted(codes.files["event_hour"].unique())
+        group = ("vehicle_id",)
 
         def read(some: Sequence[str], groups: pl.DataFrame | None) -> pl.DataFrame:
-            rows = codes.scan(codes.files_of(some))
-            if groups is not None:
-                rows = rows.join(groups.lazy(), on="vehicle_id", how="semi")
-            return rows.collect(engine="streaming")
+            return read_groups(codes.scan(codes.files_of(some)), groups, group)
 
         def everywhere(rows: pl.DataFrame, _: datetime) -> pl.DataFrame:
             return rows.filter(pl.col("code").is_not_null()).select("vehicle_id").unique()
 
-        return Chains(("vehicle_id",), hours, read, everywhere, everywhere)
+        return Chains(group, hours_of(codes), read, everywhere, everywhere)
 
     def make(rows: pl.DataFrame, horizon: datetime) -> pl.DataFrame:
         whose = rows.filter(pl.col("code").is_not_null())["vehicle_id"].unique()
@@ -95,7 +92,6 @@ def _chains(segments: TableSnapshot, book: RuleBook) -> Chains:
         if rule.repeats is not None
     }
     rule_of = pl.col("condition").str.slice(0, 3)
-    hours = [] if segments.files.is_empty() else sorted(segments.files["event_hour"].unique())
 
     def read(some: Sequence[str], groups: pl.DataFrame | None) -> pl.DataFrame:
         rows = segments.scan(segments.files_of(some)).with_columns(
@@ -107,11 +103,9 @@ def _chains(segments: TableSnapshot, book: RuleBook) -> Chains:
             ),
             repeats=rule_of.is_in(list(windows)),
         )
-        if groups is not None:
-            rows = rows.join(groups.lazy(), on=list(_GROUP), how="semi")
-        return rows.collect(engine="streaming")
+        return read_groups(rows, groups, _GROUP)
 
-    return Chains(_GROUP, hours, read, _before, _after)
+    return Chains(_GROUP, hours_of(segments), read, _before, _after)
 
 
 def _before(rows: pl.DataFrame, moment: datetime) -> pl.DataFrame:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Final
 
 import polars as pl
 
-from fleet_assets.contracts.signals import SIGNALS
 from fleet_assets.episodes.stitch import PIECE_SCHEMA
+from fleet_assets.lake.segments import WANTED
 from fleet_assets.lake.store import Lake, TableSnapshot
-from fleet_assets.lake.usual_intervals import usual_intervals
+from fleet_assets.lake.usual_intervals import intervals_by
 from fleet_assets.lake.vehicle_parts import PART_ROWS, vehicle_parts
+from fleet_assets.rules.book import LOOK_BACK
 from fleet_assets.rules.catalogue import Catalogue
 from fleet_assets.rules.detect import pieces_of
 from fleet_assets.rules.detectors import DETECTORS
@@ -22,12 +23,9 @@ from fleet_assets.rules.resolve import InForce, resolve
 from fleet_assets.rules.samples import samples_of
 from partitions.hours import hour_start
 
-CONTEXT: Final = timedelta(minutes=10)
-"""How far a detector may look back beyond the hour."""
-UNKNOWN_INTERVAL_S: Final = 1.0
+WORKERS: Final = 2
 Intervals = Callable[[str, pl.Series], Mapping[str, float]]
 """Usual time between messages (s) in an hour, by vehicle, of those that are asked for."""
-WANTED: Final = [s.name for s in SIGNALS if s.kind in ("number", "boolean")]
 
 
 @dataclass(frozen=True)
@@ -61,6 +59,7 @@ def replay(
     intervals: Intervals = lambda *_: {},
     advance: Callable[[int], None] = lambda _: None,
     most_rows: int = PART_ROWS,
+    workers: int = WORKERS,
 ) -> Replayed:
     """Judges hours by several catalogues, reading telemetry once.
 
@@ -70,25 +69,25 @@ def replay(
         variants: the catalogues.
         intervals: what `pinned_intervals` gives; without it vehicles send each second.
         advance: is told how many rows have been judged since it was last called.
-        most_rows: about how many rows are held at a time.
+        most_rows: about how many rows a worker holds at a time.
+        workers: how many hours are judged side by side.
     """
     found: list[list[pl.DataFrame]] = [[PIECE_SCHEMA.to_frame()] for _ in variants]
     rows = vehicle_hours = 0
-    for event_hour in event_hours:
-        start_us = int(hour_start(event_hour).timestamp()) * 1_000_000
-        for part in vehicle_parts(
-            telemetry, event_hour, WANTED, context=CONTEXT, most_rows=most_rows
-        ):
-            samples = samples_of(part, WANTED, start_us)
-            usual = intervals(event_hour, samples.vehicle_ids)
-            for pieces, variant in zip(found, variants, strict=True):
-                known = replace(variant.known, interval_s=usual) if usual else variant.known
-                limits = resolve(variant.catalogue, samples, known)
-                pieces.append(pieces_of(samples, limits, DETECTORS))
-            inside = ~samples.is_context
-            rows += int(inside.sum())
-            vehicle_hours += len(set(samples.vehicle[inside].tolist()))
-            advance(int(inside.sum()))
+
+    def judge(event_hour: str) -> _HourJudged:
+        return _judged(telemetry, event_hour, variants, intervals, most_rows)
+
+    pool = ThreadPoolExecutor(workers)  # numpy and Polars let go of the interpreter
+    try:
+        for judged in pool.map(judge, event_hours):
+            for pieces, more in zip(found, judged.pieces, strict=True):
+                pieces += more
+            rows += judged.rows
+            vehicle_hours += judged.vehicles
+            advance(judged.rows)
+    finally:
+        pool.shutdown(cancel_futures=True)
     return Replayed(
         tuple(
             findings_of(pl.concat(pieces), variant.catalogue)
@@ -99,26 +98,55 @@ def replay(
     )
 
 
+@dataclass(frozen=True)
+class _HourJudged:
+    """Pieces of an hour by variant, its rows and its vehicles."""
+
+    pieces: list[list[pl.DataFrame]]
+    rows: int
+    vehicles: int
+
+
+def _judged(
+    telemetry: TableSnapshot,
+    event_hour: str,
+    variants: Sequence[Variant],
+    intervals: Intervals,
+    most_rows: int,
+) -> _HourJudged:
+    start_us = int(hour_start(event_hour).timestamp()) * 1_000_000
+    found: list[list[pl.DataFrame]] = [[] for _ in variants]
+    rows = vehicles = 0
+    for part in vehicle_parts(
+        telemetry, event_hour, WANTED, context=LOOK_BACK, most_rows=most_rows
+    ):
+        samples = samples_of(part, WANTED, start_us)
+        usual = intervals(event_hour, samples.vehicle_ids)
+        for pieces, variant in zip(found, variants, strict=True):
+            known = replace(variant.known, interval_s=usual) if usual else variant.known
+            limits = resolve(variant.catalogue, samples, known)
+            pieces.append(pieces_of(samples, limits, DETECTORS))
+        inside = ~samples.is_context
+        rows += int(inside.sum())
+        vehicles += len(set(samples.vehicle[inside].tolist()))
+    return _HourJudged(found, rows, vehicles)
+
+
 def pinned_intervals(lake: Lake) -> Intervals:
     """By what the pipeline has judged an hour, or would judge one that it has not got to yet."""
     eligibility, states = lake.find("rule_eligibility"), lake.find("vehicle_hour_states")
     by_day: dict[str, dict[str, float]] = {}
 
-    def before(event_hour: str, vehicle_ids: pl.Series) -> dict[str, float]:
-        if states is None or vehicle_ids.is_empty():
-            return {}
-        known = by_day.setdefault(hour_start(event_hour).date().isoformat(), {})
-        new = vehicle_ids.filter(~vehicle_ids.is_in(list(known)))
-        if new.len():
-            found = usual_intervals(states, event_hour, new)
-            known.update({name: found.get(name, UNKNOWN_INTERVAL_S) for name in new})
-        return known
-
     def intervals(event_hour: str, vehicle_ids: pl.Series) -> dict[str, float]:
+        of_day = by_day.setdefault(hour_start(event_hour).date().isoformat(), {})
         pins: dict[str, float] = {}
         if eligibility is not None:
             rows = eligibility.read(event_hour, ["vehicle_id", "usual_interval_seconds"])
             pins = dict(rows.iter_rows())
-        return before(event_hour, vehicle_ids.filter(~vehicle_ids.is_in(list(pins)))) | pins
+        if states is None:
+            return pins
+        found = intervals_by(states, event_hour, vehicle_ids, of_day | pins)
+        of_day |= {name: value for name, value in found.items() if name not in pins}
+        return found
 
     return intervals

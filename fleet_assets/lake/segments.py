@@ -20,7 +20,7 @@ from fleet_assets.lake.follow import hours_behind, telemetry_marks
 from fleet_assets.lake.log import all_marks
 from fleet_assets.lake.marks import app_id
 from fleet_assets.lake.store import Lake, TableSnapshot, retrying
-from fleet_assets.lake.usual_intervals import usual_intervals
+from fleet_assets.lake.usual_intervals import UNKNOWN_S, intervals_by
 from fleet_assets.lake.vehicle_parts import PART_ROWS, vehicle_parts
 from fleet_assets.rules.book import LOOK_BACK, RuleBook
 from fleet_assets.rules.detect import pieces_of
@@ -35,7 +35,6 @@ SEGMENTS: Final = "segments"
 ELIGIBILITY: Final = "rule_eligibility"
 CODES: Final = "vehicle_codes"
 WANTED: Final = [s.name for s in SIGNALS if s.kind in ("number", "boolean")]
-_DEFAULT_INTERVAL_S: Final = 1.0
 _NULLS: Final = r'"[a-z_]+":null,?'
 
 
@@ -184,7 +183,7 @@ def _judged(
         most_rows=most_rows,
     ):
         samples = samples_of(rows, WANTED, start_us)
-        intervals = _intervals(states, event_hour, samples.vehicle_ids, pins)
+        intervals = intervals_by(states, event_hour, samples.vehicle_ids, pins)
         known = book.known(event_hour, intervals)
         limits = resolve(catalogue, samples, known)
         pieces = pieces_of(samples, limits, DETECTORS)
@@ -202,15 +201,6 @@ def _judged(
         pl.concat(codes).sort("vehicle_id", "code"),
         newest_us,
     )
-
-
-def _intervals(
-    states: TableSnapshot, event_hour: str, vehicle_ids: pl.Series, pins: dict[str, float]
-) -> dict[str, float]:
-    """By vehicle; what the hour was judged by before stays (a pin)."""
-    new = vehicle_ids.filter(~vehicle_ids.is_in(list(pins)))
-    found = usual_intervals(states, event_hour, new) if new.len() else {}
-    return {name: pins.get(name) or found.get(name, _DEFAULT_INTERVAL_S) for name in vehicle_ids}
 
 
 def _segment_rows(
@@ -266,7 +256,7 @@ def _eligibility_rows(
     reasons: pl.DataFrame, intervals: dict[str, float], event_hour: str
 ) -> pl.DataFrame:
     interval = pl.col("vehicle_id").replace_strict(
-        intervals, default=_DEFAULT_INTERVAL_S, return_dtype=pl.Float64
+        intervals, default=UNKNOWN_S, return_dtype=pl.Float64
     )
     return reasons.with_columns(
         event_hour=pl.lit(event_hour), usual_interval_seconds=interval

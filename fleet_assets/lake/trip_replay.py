@@ -7,12 +7,11 @@ from collections.abc import Iterable
 import polars as pl
 
 from fleet_assets.lake.store import TableSnapshot
-from fleet_assets.lake.trips import AS_THEY_ARE, CONTEXT, NUMBERS
-from fleet_assets.lake.vehicle_parts import PART_ROWS, vehicle_parts
+from fleet_assets.lake.trips import pieces_of_hour
+from fleet_assets.lake.vehicle_parts import PART_ROWS
 from fleet_assets.trips.limits import trip_limits
-from fleet_assets.trips.pieces import TRIP_PIECE_SCHEMA, trip_pieces
+from fleet_assets.trips.pieces import TRIP_PIECE_SCHEMA
 from fleet_assets.trips.stitch import stitch_trips
-from partitions.hours import hour_start
 
 
 def trips_of(
@@ -25,19 +24,5 @@ def trips_of(
         event_hours: keys of the hours, in any order; a trip that goes beyond them is cut.
         most_rows: about how many rows are held at a time.
     """
-    limits = trip_limits()
-    found = [TRIP_PIECE_SCHEMA.to_frame()]
-    for event_hour in event_hours:
-        start_us = int(hour_start(event_hour).timestamp()) * 1_000_000
-        found += [
-            trip_pieces(part, limits, start_us)
-            for part in vehicle_parts(
-                telemetry,
-                event_hour,
-                NUMBERS,
-                as_they_are=AS_THEY_ARE,
-                context=CONTEXT,
-                most_rows=most_rows,
-            )
-        ]
-    return stitch_trips(pl.concat(found), limits)
+    found = [pieces_of_hour(telemetry, hour, most_rows) for hour in event_hours]
+    return stitch_trips(pl.concat([TRIP_PIECE_SCHEMA.to_frame(), *found]), trip_limits())

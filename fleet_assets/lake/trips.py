@@ -12,7 +12,7 @@ import polars as pl
 from fleet_assets.contracts.tables import TABLE_BY_NAME
 from fleet_assets.fault_points import fault_point
 from fleet_assets.lake.by_onset import ByOnset, found_id, seen_id
-from fleet_assets.lake.chains import Chains
+from fleet_assets.lake.chains import Chains, hours_of, read_groups
 from fleet_assets.lake.follow import hours_behind, telemetry_marks
 from fleet_assets.lake.marks import app_id
 from fleet_assets.lake.store import Lake, TableSnapshot, retrying
@@ -25,10 +25,10 @@ from partitions.hours import hour_start
 
 TRIP_SEGMENTS: Final = "trip_segments"
 TRIPS: Final = "trips"
-CONTEXT: Final = timedelta(minutes=10)
+_CONTEXT: Final = timedelta(minutes=10)
 """How far a step may come from beyond the hour."""
-NUMBERS: Final = ["speed", "engine_rpm", "odometer", "gps_lat", "gps_lon"]
-AS_THEY_ARE: Final = ["ignition", "driver_id"]
+_NUMBERS: Final = ["speed", "engine_rpm", "odometer", "gps_lat", "gps_lon"]
+_AS_THEY_ARE: Final = ["ignition", "driver_id"]
 _GROUP: Final = ("vehicle_id", "trip_kind")
 _LONGEST_TRIP: Final = timedelta(days=7)
 """So far back a trip is looked for that spans an hour which has changed."""
@@ -107,20 +107,28 @@ def by_travel() -> ByOnset:
     )
 
 
-def _tiled(telemetry: TableSnapshot, event_hour: str, most_rows: int) -> pl.DataFrame:
+def pieces_of_hour(
+    telemetry: TableSnapshot, event_hour: str, most_rows: int = PART_ROWS
+) -> pl.DataFrame:
+    """Pieces of trips in an hour of telemetry: rows of TRIP_PIECE_SCHEMA."""
     start_us = int(hour_start(event_hour).timestamp()) * 1_000_000
     found = [TRIP_PIECE_SCHEMA.to_frame()]
     for part in vehicle_parts(
         telemetry,
         event_hour,
-        NUMBERS,
-        as_they_are=AS_THEY_ARE,
-        context=CONTEXT,
+        _NUMBERS,
+        as_they_are=_AS_THEY_ARE,
+        context=_CONTEXT,
         most_rows=most_rows,
     ):
         found.append(trip_pieces(part, trip_limits(), start_us))
         fault_point("trip_segments.mid_read")
-    rows = pl.concat(found).with_columns(event_hour=pl.lit(event_hour))
+    return pl.concat(found)
+
+
+def _tiled(telemetry: TableSnapshot, event_hour: str, most_rows: int) -> pl.DataFrame:
+    found = pieces_of_hour(telemetry, event_hour, most_rows)
+    rows = found.with_columns(event_hour=pl.lit(event_hour))
     columns = TABLE_BY_NAME[TRIP_SEGMENTS].polars_schema
     zeros = [name for name in columns if name.endswith(("_us", "_um"))]
     return (
@@ -132,13 +140,8 @@ def _tiled(telemetry: TableSnapshot, event_hour: str, most_rows: int) -> pl.Data
 
 
 def _chains(segments: TableSnapshot, limits: TripLimits) -> Chains:
-    hours = [] if segments.files.is_empty() else sorted(segments.files["event_hour"].unique())
-
     def read(some: Sequence[str], groups: pl.DataFrame | None) -> pl.DataFrame:
-        rows = segments.scan(segments.files_of(some))
-        if groups is not None:
-            rows = rows.join(groups.lazy(), on=list(_GROUP), how="semi")
-        return rows.collect(engine="streaming")
+        return read_groups(segments.scan(segments.files_of(some)), groups, _GROUP)
 
     def edge(rows: pl.DataFrame, moment: datetime, *, leftwards: bool) -> pl.DataFrame:
         """Groups whose outermost rests do not keep a run beyond apart from those that are here."""
@@ -164,7 +167,7 @@ def _chains(segments: TableSnapshot, limits: TripLimits) -> Chains:
 
     return Chains(
         _GROUP,
-        hours,
+        hours_of(segments),
         read,
         lambda rows, moment: edge(rows, moment, leftwards=True),
         lambda rows, moment: edge(rows, moment, leftwards=False),

@@ -11,10 +11,28 @@ import polars as pl
 from fleet_assets.lake.store import TableSnapshot
 from partitions.hours import hour_key, hour_start
 
+UNKNOWN_S: Final = 1.0
+"""A vehicle that was not seen on a day before is taken to send so often (RULES, Gaps)."""
 DAYS: Final = 7
 """The newest of so many days before on which the vehicle was seen."""
 _LAST: Final = -1
 _PER_SECOND: Final = 10
+
+
+def intervals_by(
+    states: TableSnapshot, event_hour: str, vehicle_ids: pl.Series, pins: Mapping[str, float]
+) -> dict[str, float]:
+    """What an hour is judged by: a pin stays, others are found, who has none gets UNKNOWN_S.
+
+    Args:
+        states: the table vehicle_hour_states.
+        event_hour: the hour that it is for.
+        vehicle_ids: whose is wanted.
+        pins: what the hour was judged by before, by vehicle.
+    """
+    new = vehicle_ids.filter(~vehicle_ids.is_in(list(pins)))
+    found = usual_intervals(states, event_hour, new) if new.len() else {}
+    return {name: pins.get(name) or found.get(name, UNKNOWN_S) for name in vehicle_ids}
 
 
 def usual_intervals(

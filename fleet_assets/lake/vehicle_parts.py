@@ -11,7 +11,7 @@ import polars as pl
 from fleet_assets.lake.store import TableSnapshot
 from partitions.hours import HOUR, hour_key, hour_start
 
-PART_ROWS: Final = 2_000_000
+PART_ROWS: Final = 1_000_000
 _ALWAYS: Final = ["vehicle_id", "event_time", "conflict", "null_signals", "invalid_values"]
 
 

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -110,7 +111,7 @@ class RuleBook:
         told = hashlib.sha256()
         for text in (
             str(FORM),
-            self.catalogue(event_hour).model_dump_json(),
+            self._as_json[self.catalogue(event_hour).release],
             vehicles.sort("vehicle_id", "valid_from").write_csv(),
             overrides.sort(OVERRIDE_SCHEMA.names()).write_csv(),
             str(sorted(self._stages(event_hour).items())),
@@ -122,26 +123,34 @@ class RuleBook:
     def whole_fingerprint(self) -> str:
         """Changes with anything that is known, whatever hours it counts in."""
         told = hashlib.sha256(str(FORM).encode())
-        for catalogue in self.catalogues:
-            told.update(catalogue.model_dump_json().encode())
+        for text in self._as_json.values():
+            told.update(text.encode())
         for frame in (self.vehicles, self.overrides, self.stages):
             told.update(frame.write_csv().encode())
         return told.hexdigest()
+
+    @cached_property
+    def _as_json(self) -> dict[int, str]:
+        return {known.release: known.model_dump_json() for known in self.catalogues}
+
+    @cached_property
+    def _spans(self) -> pl.DataFrame:
+        """Versions of vehicles, `since` when and `until` when; null: from ever, for ever."""
+        begins = pl.col("valid_from")
+        is_first = begins == begins.min().over("vehicle_id")
+        return self.vehicles.sort("vehicle_id", "valid_from").with_columns(
+            until=begins.shift(-1).over("vehicle_id"), since=pl.when(~is_first).then(begins)
+        )
 
     def _vehicles(self, event_hour: str) -> pl.DataFrame:
         """Versions of vehicles that count in the hour; since when, if since a moment in it."""
         end = hour_start(event_hour) + HOUR
         start = end - HOUR - LOOK_BACK
-        begins = pl.col("valid_from")
-        is_first = begins == begins.min().over("vehicle_id")
-        ordered = self.vehicles.sort("vehicle_id", "valid_from").with_columns(
-            until=begins.shift(-1).over("vehicle_id"), since=pl.when(~is_first).then(begins)
-        )
         counts = (pl.col("until").is_null() | (pl.col("until") > start)) & (
             pl.col("since").is_null() | (pl.col("since") < end)
         )
         return (
-            ordered.filter(counts)
+            self._spans.filter(counts)
             .with_columns(valid_from=pl.when(pl.col("since") > start).then("since"))
             .drop("until", "since")
         )

@@ -33,6 +33,11 @@ ANOMALY_TYPES: Final = (
     "over_speeding", "engine_overheat", "low_fuel", "gps_anomaly", "sensor_failure",
     "battery_voltage", "diagnostic_trouble_code",
 )  # fmt: skip
+LONGEST_GAP_S: Final = 3600
+"""Silence that a number may let an episode survive: hours beside each other are joined by it."""
+TOO_LONG: Final = "must be shorter than an hour; `none` survives silence until the contrary is seen"
+SAME_FOR_ALL: Final = frozenset({"count", "window_s", "slope_base_s", "mean_window_s"})
+"""Numbers that vehicles which are judged together share: none of them can have one of its own."""
 FROM_VEHICLE: Final = ("redline_rpm", "nominal_voltage", "tank_gallons")
 """Numbers of a vehicle that parameters may depend on."""
 EXEMPTING: Final = ("status", "refrigerated", "vehicle_type", "fleet_id", "model")
@@ -127,6 +132,7 @@ class Rule(_Strict):
     by_trip: bool = False
     by_code: bool = False
     parameters: dict[str, Annotated[Parameter, BeforeValidator(_as_parameter)]]
+    same_for_all: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     needs_any: tuple[str, ...] = ()
     beyond_bounds: bool = False
@@ -185,12 +191,32 @@ class Rule(_Strict):
         return self
 
     @model_validator(mode="after")
+    def _gap_is_short(self) -> Rule:
+        gap = self.parameters["max_gap"].value if "max_gap" in self.parameters else None
+        if gap is not None and gap >= LONGEST_GAP_S:
+            raise ValueError(f"max_gap: {TOO_LONG}")
+        return self
+
+    @model_validator(mode="after")
     def _limit_is_there(self) -> Rule:
         named = self.limit_is if isinstance(self.limit_is, dict) else {"": self.limit_is}
         for name in named.values():
             if name not in self.parameters and name != "set":
                 raise ValueError(f"limit_is: there is no parameter {name}")
         return self
+
+    def refuses_override(self, parameter: str, value: float) -> str | None:
+        """Why a fleet, a model or a vehicle cannot have such a number of its own; None: it can."""
+        if parameter not in self.parameters:
+            return f"{self.id} has no parameter {parameter}; it has {', '.join(self.parameters)}."
+        beyond = self.daily or self.by_trip or self.by_code or self.repeats is not None
+        if beyond or parameter in SAME_FOR_ALL or parameter in self.same_for_all:
+            return (
+                f"{self.id}.{parameter} is the same for all vehicles: change it in the catalogue."
+            )
+        if parameter == "max_gap" and value >= LONGEST_GAP_S:
+            return f"{self.id}.max_gap {TOO_LONG}, which only the catalogue can say."
+        return None
 
     def limit_name(self, subject: str = "") -> str:
         """Name of the parameter that findings call the limit.

@@ -49,6 +49,9 @@ def with_proposed(
             other = {given["parameter"]: Parameter(value=value)}
             catalogue = _with_rule(catalogue, rule, parameters=rule.parameters | other)
         else:
+            refusal = rule.refuses_override(given["parameter"], value)
+            if refusal is not None:
+                raise FleetError(refusal)
             known = _with_override(
                 known, (rule.id, given["parameter"], given["scope"], given["of"]), value
             )

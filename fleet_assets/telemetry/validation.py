@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -98,6 +99,19 @@ def validate(table: str, rows: pl.DataFrame, event_hour: str | None) -> Verdict:
                 f"read: in {wrong} rows it is not accepted + duplicate + rejected + pending"
             )
     return Verdict(table, rows.height, tuple(failures))
+
+
+def validate_hours(table: str, rows: Mapping[str, pl.DataFrame]) -> dict[str, Verdict]:
+    """Checks the rows of several hours of one table; gives the verdict on each.
+
+    Raises:
+        InvalidHourError: the rows of an hour break their contract.
+    """
+    verdicts = {hour: validate(table, frame, hour) for hour, frame in rows.items()}
+    failed = [verdict for verdict in verdicts.values() if not verdict.passed]
+    if failed:
+        raise InvalidHourError(failed)
+    return verdicts
 
 
 def _different(rows: pl.DataFrame, key: tuple[str, ...]) -> int:

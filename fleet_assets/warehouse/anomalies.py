@@ -15,9 +15,8 @@ import psycopg
 
 from fleet_assets.anomalies.changes import KNOWN_SCHEMA, Changes, changes
 from fleet_assets.lake.store import Lake
-from fleet_assets.warehouse.ledger import LedgerEntry
 from fleet_assets.warehouse.load import LoadedTable, hours_predicate, replace_hours
-from fleet_assets.warehouse.load_stale import stale_hours
+from fleet_assets.warehouse.load_stale import loaded_entries, stale_hours
 
 Cause = Literal["late", "rules"]
 ANOMALIES: Final[LoadedTable] = "anomalies"
@@ -64,17 +63,11 @@ def load_anomalies(
         found = changes(_known(connection, hours), rows.select(KNOWN_SCHEMA.names()))
         _note(connection, found, rows, cause, run_id)
 
-    heights = dict(rows.group_by("event_hour").len().iter_rows())
-    entries = [
-        LedgerEntry(
-            "anomalies", h, processed_version=marks[h], rows=heights.get(h, 0), run_id=run_id
-        )
-        for h in hours
-    ]
+    entries = loaded_entries("anomalies", marks, rows, run_id)
     replace_hours(postgres_url, {ANOMALIES: rows}, hours, entries, before=note)
     kinds = dict(found.events.group_by("kind").len().sort("kind").iter_rows())
     return LoadedAnomalies(
-        {hour: heights.get(hour, 0) for hour in hours}, kinds, found.lineage.height
+        {entry.event_hour: entry.rows or 0 for entry in entries}, kinds, found.lineage.height
     )
 
 

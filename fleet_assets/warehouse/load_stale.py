@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, Literal
 
+import polars as pl
+
 from fleet_assets.lake.by_onset import found_id
 from fleet_assets.lake.log import all_marks
-from fleet_assets.lake.marks import rows_id
+from fleet_assets.lake.marks import by_hour, rows_id
 from fleet_assets.lake.store import Lake, TableSnapshot
 from fleet_assets.warehouse.ledger import LedgerEntry, read_ledger
 from fleet_assets.warehouse.load import replace_hours
@@ -18,18 +20,28 @@ COPIED: Final[tuple[ByNumber, ...]] = ("rule_anomalies", "rule_eligibility", "tr
 """Those that are loaded as they are."""
 MOST_HOURS: Final = 500
 """Hours in one transaction."""
-_PREFIX: Final[Mapping[ByNumber, str]] = {"rule_eligibility": found_id("")}
 
 
 def stale_hours(table: TableSnapshot, postgres_url: str, name: ByNumber) -> dict[str, int]:
     """Hours that the warehouse has not as the lake has them, with the lake's number of each."""
-    prefix = _PREFIX.get(name, rows_id(""))
+    number_of = found_id if name == "rule_eligibility" else rows_id
     done = {entry.event_hour: entry.processed_version for entry in read_ledger(postgres_url, name)}
     return {
         hour: number
-        for mark, number in all_marks(table.delta).items()
-        if mark.startswith(prefix) and done.get(hour := mark.removeprefix(prefix)) != number
+        for hour, number in by_hour(all_marks(table.delta), number_of).items()
+        if done.get(hour) != number
     }
+
+
+def loaded_entries(
+    name: ByNumber, marks: Mapping[str, int], rows: pl.DataFrame, run_id: str | None
+) -> list[LedgerEntry]:
+    """What the ledger is told once the hours of `marks` are loaded with these rows."""
+    heights = dict(rows.group_by("event_hour").len().iter_rows())
+    return [
+        LedgerEntry(name, hour, processed_version=number, rows=heights.get(hour, 0), run_id=run_id)
+        for hour, number in marks.items()
+    ]
 
 
 def hours_to_load(lake: Lake, postgres_url: str) -> set[str]:
@@ -55,11 +67,7 @@ def load_copied(
     for start in range(0, len(hours), MOST_HOURS):
         some = hours[start : start + MOST_HOURS]
         rows = table.read_files(table.files_of(some))
-        heights = dict(rows.group_by("event_hour").len().iter_rows())
-        entries = [
-            LedgerEntry(name, h, processed_version=marks[h], rows=heights.get(h, 0), run_id=run_id)
-            for h in some
-        ]
+        entries = loaded_entries(name, {hour: marks[hour] for hour in some}, rows, run_id)
         replace_hours(postgres_url, {name: rows}, some, entries)
-        loaded |= {hour: heights.get(hour, 0) for hour in some}
+        loaded |= {entry.event_hour: entry.rows or 0 for entry in entries}
     return loaded

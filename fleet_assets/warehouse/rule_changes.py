@@ -68,10 +68,9 @@ def set_override(
         FleetError: there is no such number, or it is in force already.
     """
     rule = catalogue.rule(wanted.rule_id)
-    if wanted.parameter not in rule.parameters:
-        raise FleetError(
-            f"{rule.id} has no parameter {wanted.parameter}; it has {', '.join(rule.parameters)}."
-        )
+    refusal = rule.refuses_override(wanted.parameter, wanted.value)
+    if refusal is not None:
+        raise FleetError(refusal)
     if not math.isfinite(wanted.value):
         raise FleetError(f"{wanted.value} is no number that a sample can be compared with.")
 

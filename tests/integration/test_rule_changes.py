@@ -118,3 +118,22 @@ def test_the_commands(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         with pytest.raises(FleetError, match=cause):
             said(*words)
+
+
+@pytest.mark.parametrize(
+    ("rule_id", "parameter", "value", "said"),
+    [
+        ("R26", "window_s", 600, "the same for all vehicles"),
+        ("R35", "duration", 60, "the same for all vehicles"),
+        ("R08", "count", 5, "the same for all vehicles"),
+        ("R41", "days", 10, "the same for all vehicles"),
+        ("R18", "max_gap", 7200, "shorter than an hour"),
+        ("R18", "sett", 70, "it has set, clear"),
+    ],
+)
+def test_numbers_that_a_vehicle_cannot_have_of_its_own(
+    rule_id: str, parameter: str, value: float, said: str
+) -> None:
+    wanted = Override(rule_id, parameter, "fleet", "north", valid_from=BEGIN, value=value)
+    with pytest.raises(FleetError, match=said):
+        set_override("nowhere", read_catalogue(), wanted, "because", "me@here")

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from fleet_assets.anomalies.changes import KNOWN_SCHEMA, changes
+from fleet_assets.anomalies.from_findings import with_finding_ids
 from fleet_assets.anomalies.long import LONGEST, parts_of_long
 from fleet_assets.anomalies.words import anomaly_id, confidence, duration_in_words
 from fleet_assets.rules.catalogue import read_catalogue
@@ -127,3 +128,18 @@ def test_what_goes_on_for_weeks_is_cut_from_its_onset_on() -> None:
     assert parts["ended_at"].to_list() == [START + LONGEST, START + 2 * LONGEST, ended]
     assert parts["is_open"].to_list() == [False, False, True]
     assert parts["peak"].to_list() == [None, 11.0, None]
+
+
+def test_what_counts_is_not_named_after_what_is_on_trial() -> None:
+    rows = pl.DataFrame(
+        {
+            "vehicle_id": ["v1"] * 3,
+            "anomaly_type": ["over_speeding"] * 3,
+            "stage": ["shadow", "live", "live"],
+            "anomaly_id": ["s", "a", "b"],
+            "started_at": [START + timedelta(minutes=n) for n in (0, 1, 2)],
+            "ended_at": [START + timedelta(minutes=9)] * 3,
+            "finding_id": [""] * 3,
+        }
+    )
+    assert with_finding_ids(rows)["finding_id"].to_list() == ["s", "a", "a"]
