@@ -34,8 +34,9 @@ from fleet_assets.assets.stages import (
     verdicts_of,
     work_hours,
 )
-from fleet_assets.rule_flow import HourWorked, cause_of, settle, work_hour
+from fleet_assets.rule_flow import HourWorked, Settled, cause_of, settle, work_hour
 from fleet_assets.telemetry.validation import Verdict
+from fleet_assets.warehouse.lake_ledger import sync_lake_ledger
 from fleet_assets.warehouse.load_stale import COPIED
 from fleet_assets.warehouse.rule_book import rule_book
 
@@ -124,6 +125,7 @@ def build_rules(partitions_def: HourlyPartitionsDefinition) -> AssetsDefinition:
         for event_hour, worked in done.items():
             _tell_hour(context, event_hour, worked)
         settled = settle(lake, url, book, context.run_id, cause_of(done.values()))
+        sync_lake_ledger(lake, url, done.keys() | _hours_of(settled))
         for name, found in settled.written.items():
             for event_hour, rows in found.rows.items():
                 log_check(context, contract_evaluation(found.verdicts[event_hour], event_hour))
@@ -142,6 +144,12 @@ def build_rules(partitions_def: HourlyPartitionsDefinition) -> AssetsDefinition:
                 yield MaterializeResult(asset_key=asset_key)
 
     return judge
+
+
+def _hours_of(settled: Settled) -> set[str]:
+    """All hours whose rows are others now, in lake or warehouse."""
+    loaded = (settled.loaded.rows, *settled.copied.values())
+    return set().union(*(found.rows for found in settled.written.values()), *loaded)
 
 
 def _tell_hour(context: AssetExecutionContext, event_hour: str, worked: HourWorked) -> None:

@@ -13,7 +13,8 @@ import polars as pl
 
 from fleet_assets.contracts.table import UTC_MICROSECONDS
 from fleet_assets.lake.log import all_marks, stored_files
-from fleet_assets.lake.marks import app_id, expired_id
+from fleet_assets.lake.marks import expired_id
+from fleet_assets.lake.processed import marks_of, processed_versions, row_numbers
 from fleet_assets.lake.store import Lake, TableSnapshot
 
 RAW: Final = "raw_telemetry"
@@ -25,7 +26,15 @@ LEDGER_TABLES: Final = (
     "vehicle_outcomes",
     "vehicle_hour_states",
     "vehicle_hours",
+    "segments",
+    "vehicle_codes",
+    "rule_eligibility",
+    "trip_segments",
+    "trips",
+    "rule_anomalies",
+    "anomalies",
 )
+"""In the order of the flow."""
 LEDGER_SCHEMA: Final = pl.Schema(
     {
         "event_hour": pl.String(),
@@ -39,20 +48,21 @@ LEDGER_SCHEMA: Final = pl.Schema(
         "newest_version": pl.Int64(),
         "newest_input_at": UTC_MICROSECONDS,
         "raw_complete": pl.Boolean(),
+        "rows_number": pl.Int64(),
     }
 )
 """`newest_…`: newest landed input of the hour (version of raw_telemetry, arrival). `processed_…`:
-what of it the table has taken in. The newest and `raw_complete` stand in the row of raw only."""
+what of it the table has taken in. The newest and `raw_complete` stand in the row of raw only.
+Of tables by onset, rows, files and bytes are those of what begins in the hour, `processed_…` says
+how far the hour's pieces have been worked out. `rows_number`: the warehouse notes it of a load."""
 
-_HOUR_MARK: Final = app_id("")
 _EXPIRED: Final = expired_id("")
 
 
 def ledger_snapshots(lake: Lake) -> dict[str, TableSnapshot]:
-    """Snapshots of the tables that exist. Raw is opened last: what lands meanwhile is then seen as
-    not yet processed, never the other way round."""
-    ordered = [*(name for name in LEDGER_TABLES if name != RAW), RAW]
-    found = {name: lake.find(name) for name in ordered}
+    """Snapshots of the tables that exist. Each is opened before what it is made from: what changes
+    meanwhile is then seen as not yet processed, never the other way round."""
+    found = {name: lake.find(name) for name in reversed(LEDGER_TABLES)}
     return {name: snapshot for name, snapshot in found.items() if snapshot is not None}
 
 
@@ -66,10 +76,10 @@ def lake_ledger(
         hours: only these; None: all that hold messages or have been worked on.
     """
     held = [_held(name, snapshot) for name, snapshot in tables.items()]
-    marks = [_marks(name, snapshot) for name, snapshot in tables.items() if name != RAW]
+    marks = marks_of({name: table for name, table in tables.items() if name != RAW})
     raw = tables[RAW].files if RAW in tables else pl.DataFrame()
     landed = _landed(raw)
-    marked = pl.concat(marks) if marks else _NO_MARKS
+    marked = processed_versions(marks, None if hours is None else set(hours))
     known = pl.concat([landed.select("event_hour"), marked.select("event_hour")]).unique()
     if hours is not None:
         known = known.filter(pl.col("event_hour").is_in(list(hours)))
@@ -89,6 +99,7 @@ def lake_ledger(
         .join(taken_in, on=key, how="left")
         .join(landed, on="event_hour", how="left")
         .join(furthest, on="event_hour", how="left")
+        .join(row_numbers(marks), on=key, how="left")
         .with_columns(
             *(pl.col(name).fill_null(0) for name in ("rows", "files", "bytes")),
             newest_version=pl.when(is_raw).then(newest),
@@ -182,9 +193,6 @@ def hours_with_losses(
     }
 
 
-_NO_MARKS: Final = pl.DataFrame(
-    schema={"event_hour": pl.String, "table_name": pl.String, "processed_version": pl.Int64}
-)
 _NOTHING_HELD: Final = pl.DataFrame(
     schema={n: LEDGER_SCHEMA[n] for n in ("event_hour", "table_name", "rows", "files", "bytes")}
     | {"written_at": UTC_MICROSECONDS}
@@ -204,16 +212,6 @@ def _held(name: str, snapshot: TableSnapshot) -> pl.DataFrame:
     return grouped.with_columns(
         table_name=pl.lit(name), written_at=pl.col("written_at").dt.replace_time_zone("UTC")
     ).select(pl.col(column).cast(dtype) for column, dtype in _NOTHING_HELD.schema.items())
-
-
-def _marks(name: str, snapshot: TableSnapshot) -> pl.DataFrame:
-    """How far the table has taken in each hour."""
-    found = [
-        (app.removeprefix(_HOUR_MARK), name, version)
-        for app, version in all_marks(snapshot.delta).items()
-        if app.startswith(_HOUR_MARK)
-    ]
-    return pl.DataFrame(found, schema=_NO_MARKS.schema, orient="row")
 
 
 def _landed(raw: pl.DataFrame) -> pl.DataFrame:

@@ -151,15 +151,16 @@ on conflict (event_hour, table_name) do update set
     newest_version = excluded.newest_version,
     newest_input_at = coalesce(excluded.newest_input_at, known.newest_input_at),
     raw_complete = excluded.raw_complete,
+    rows_number = excluded.rows_number,
     lost = excluded.lost,
     damaged = excluded.damaged
 where (
     known.rows, known.files, known.bytes, known.written_at, known.processed_version,
-    known.newest_version, known.raw_complete, known.lost, known.damaged
+    known.newest_version, known.raw_complete, known.rows_number, known.lost, known.damaged
 ) is distinct from (
     excluded.rows, excluded.files, excluded.bytes, excluded.written_at,
-    excluded.processed_version, excluded.newest_version, excluded.raw_complete, excluded.lost,
-    excluded.damaged
+    excluded.processed_version, excluded.newest_version, excluded.raw_complete,
+    excluded.rows_number, excluded.lost, excluded.damaged
 )
 """
 

@@ -24,9 +24,20 @@ TABLES: Final = (
     "vehicle_hours",
     "warehouse",
     "marts",
+    "segments",
+    "vehicle_codes",
+    "rule_eligibility",
+    "trip_segments",
+    "trips",
+    "rule_anomalies",
+    "anomalies",
+    "warehouse_rule_eligibility",
+    "warehouse_trips",
+    "warehouse_rule_anomalies",
+    "warehouse_anomalies",
 )
 """Tables of the ledger in the order of the flow. `warehouse` and `marts` are the hour as it is
-loaded and as dbt shows it."""
+loaded and as dbt shows it, `warehouse_…` that table of the lake as it is loaded."""
 
 
 def partition_ledger(
@@ -47,7 +58,10 @@ def partition_ledger(
         first: from this hour on.
         last: up to this hour, included.
     """
-    given = {"hour": hour, "table": table, "first": first, "last": last, "state": state}
+    given = {
+        "hour": hour, "table": table, "first": first, "last": last, "state": state,
+        "tables": list(TABLES),
+    }  # fmt: skip
     names, rows = transact(postgres_url, lambda c: _fetch(c.execute(_ROWS, given)))
     return pl.DataFrame(rows, schema={name: _type_of(name) for name in names}, orient="row")
 
@@ -105,13 +119,7 @@ where
     )
 order by
     event_hour,
-    array_position(
-        array[
-            'raw_telemetry', 'telemetry', 'telemetry_rejects', 'telemetry_outcomes',
-            'vehicle_outcomes', 'vehicle_hour_states', 'vehicle_hours', 'warehouse', 'marts'
-        ],
-        table_name
-    )
+    array_position(%(tables)s::text[], table_name)
 """
 
 _SUMMARY: Final = """

@@ -7,9 +7,8 @@ from typing import Final, Literal
 
 import polars as pl
 
-from fleet_assets.lake.by_onset import found_id
 from fleet_assets.lake.log import all_marks
-from fleet_assets.lake.marks import by_hour, rows_id
+from fleet_assets.lake.processed import numbers_of
 from fleet_assets.lake.store import Lake, TableSnapshot
 from fleet_assets.warehouse.ledger import LedgerEntry, read_ledger
 from fleet_assets.warehouse.load import replace_hours
@@ -24,11 +23,10 @@ MOST_HOURS: Final = 500
 
 def stale_hours(table: TableSnapshot, postgres_url: str, name: ByNumber) -> dict[str, int]:
     """Hours that the warehouse has not as the lake has them, with the lake's number of each."""
-    number_of = found_id if name == "rule_eligibility" else rows_id
     done = {entry.event_hour: entry.processed_version for entry in read_ledger(postgres_url, name)}
     return {
         hour: number
-        for hour, number in by_hour(all_marks(table.delta), number_of).items()
+        for hour, number in numbers_of(name, all_marks(table.delta)).items()
         if done.get(hour) != number
     }
 

@@ -19,17 +19,24 @@ from fleet_assets.assets.platform import Platform
 from fleet_assets.assets.stages import work_hours
 from fleet_assets.commands.ledger import ledger as app
 from fleet_assets.errors import FleetError
+from fleet_assets.lake.by_onset import stitch_hours
 from fleet_assets.lake.landing import land
+from fleet_assets.lake.processed import FOLLOWERS
 from fleet_assets.lake.refresh import refresh_hour
+from fleet_assets.lake.segments import refresh_segments
 from fleet_assets.lake.store import Lake
+from fleet_assets.lake.trips import by_travel, refresh_trip_segments
 from fleet_assets.lake.vehicle_hours import refresh_vehicle_hours
+from fleet_assets.rule_flow import settle, work_hour
 from fleet_assets.warehouse.from_lake import load_hour
 from fleet_assets.warehouse.gaps import acknowledge, known_gaps
 from fleet_assets.warehouse.lake_ledger import sync_lake_ledger
 from fleet_assets.warehouse.ledger import LedgerEntry, Stage, read_ledger, record, record_failure
 from fleet_assets.warehouse.ledger_view import TABLES, ledger_summary, partition_ledger
+from fleet_assets.warehouse.load_stale import load_copied
 from fleet_assets.warehouse.overrides import read_overrides, release, released_hours, revoke
 from fleet_assets.warehouse.revisions import read_revisions
+from fleet_assets.warehouse.rule_book import rule_book
 from fleet_assets.warehouse.staleness import mark_marts
 from partitions.definitions import hourly_partitions
 from partitions.hours import hour_start
@@ -54,7 +61,7 @@ def lake(tmp_path: Path) -> Lake:
 def show(
     lake: Lake, url: str, known: frozenset[str] = KNOWN, run_id: str = "run", **how: Any
 ) -> None:
-    """An hour through all stages, dbt apart, as the refresh job takes it."""
+    """An hour through all stages, dbt apart, as the jobs take it."""
     refreshed = refresh_hour(lake, HOUR, known, LATE_AFTER, **how)
     done = LedgerEntry("telemetry", HOUR, refreshed.processed_version, rows=1, run_id=run_id)
     record(url, [done])
@@ -62,7 +69,16 @@ def show(
     record(url, [LedgerEntry("vehicle_hours", HOUR, hours.processed_version, run_id=run_id)])
     load_hour(lake, url, HOUR, run_id, by_hand=bool(how))
     mark_marts(url, read_ledger(url, "warehouse"), run_id)
+    judge(lake, url, run_id)
     sync_lake_ledger(lake, url)
+
+
+def judge(lake: Lake, url: str, run_id: str = "run") -> None:
+    """Trips and anomalies of the hour."""
+    book = rule_book(url)
+    worked = work_hour(lake, HOUR, book)
+    record(url, [LedgerEntry("rules", HOUR, worked.segments.processed_version, run_id=run_id)])
+    settle(lake, url, book, run_id, "late")
 
 
 def states(url: str) -> dict[str, str]:
@@ -93,6 +109,52 @@ def test_an_hour_is_fresh_until_more_lands_and_tells_what_it_holds(lake: Lake, u
     assert states(url) == {t: "fresh" if t == "raw_telemetry" else "stale" for t in TABLES}
     show(lake, url)
     assert set(states(url).values()) == {"fresh"}
+
+
+def driven(first: int, seconds: int, minute: int = 0) -> list[bytes]:
+    """A message each second from a moment of the hour on, at 30 mph."""
+    at = hour_start(HOUR) + timedelta(minutes=minute)
+    span = range(first, first + seconds)
+    return [message("v1", (at + timedelta(seconds=s)).isoformat(), speed=30.0) for s in span]
+
+
+def test_trips_and_anomalies_wait_for_the_rules_and_then_tell_what_begins_in_the_hour(
+    lake: Lake, url: str
+) -> None:
+    land_values(lake, driven(0, 60))
+    show(lake, url)
+    found = {row["table_name"]: row for row in partition_ledger(url, HOUR).iter_rows(named=True)}
+    assert (found["trips"]["rows"], found["warehouse_trips"]["rows"]) == (1, 1)
+    assert found["rule_eligibility"]["rows"] == found["warehouse_rule_eligibility"]["rows"] == 1
+    assert found["warehouse_trips"]["processed_input_at"] == found["trips"]["newest_input_at"]
+    assert found["trips"]["run_id"] == "run"
+
+    land_values(lake, driven(60, 10), start=60)
+    refresh_hour(lake, HOUR, KNOWN, LATE_AFTER)
+    sync_lake_ledger(lake, url)
+    after_telemetry = TABLES[TABLES.index("segments") :]
+    assert {states(url)[table] for table in after_telemetry} == {"stale"}
+    refresh_segments(lake, HOUR, rule_book(url))
+    refresh_trip_segments(lake, HOUR)
+    sync_lake_ledger(lake, url)
+    waiting = {table for table in after_telemetry if states(url)[table] == "stale"}
+    assert waiting == {
+        "trips", "rule_anomalies", "anomalies", "warehouse_trips", "warehouse_rule_anomalies",
+        "warehouse_anomalies", "warehouse_rule_eligibility",
+    }  # fmt: skip
+    stitch_hours(lake, [HOUR], by_travel())
+    sync_lake_ledger(lake, url)
+    assert (states(url)["trips"], states(url)["warehouse_trips"]) == ("fresh", "stale")
+    load_copied(lake, url, "trips", "run 2")
+    assert states(url)["warehouse_trips"] == "fresh"
+
+
+def test_a_failure_of_the_rules_shows_at_all_their_tables_in_the_lake(lake: Lake, url: str) -> None:
+    land_values(lake, [at(1)])
+    show(lake, url)
+    record_failure(url, "rules", [HOUR], "bad rows")
+    failed = partition_ledger(url, state="failed")["table_name"].to_list()
+    assert failed == [*FOLLOWERS, "trips", "rule_anomalies", "anomalies"]
 
 
 def test_failed_and_withheld_stages_are_told_by_table(lake: Lake, url: str) -> None:

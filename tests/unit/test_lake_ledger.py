@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from judging import book, bring_up
 from telemetry_data import HOUR, LATE_AFTER, land_values, message
 
+from fleet_assets.lake.anomalies import collect_anomalies
+from fleet_assets.lake.by_onset import stitch_hours
 from fleet_assets.lake.expiry import expire_hour
 from fleet_assets.lake.ledger import (
     LEDGER_TABLES,
@@ -19,6 +22,8 @@ from fleet_assets.lake.ledger import (
 )
 from fleet_assets.lake.log import all_marks, mentioned_files, stored_files
 from fleet_assets.lake.refresh import app_id, refresh_hour
+from fleet_assets.lake.rule_anomalies import by_codes, by_rules
+from fleet_assets.lake.segments import refresh_segments
 from fleet_assets.lake.store import Lake
 
 EARLIER = "2026-02-01T04"
@@ -80,6 +85,51 @@ def test_marks_survive_a_checkpoint_and_equal_what_the_table_says(lake: Lake) ->
     marks = all_marks(telemetry.delta)
     assert {app_id(HOUR), app_id(EARLIER)} <= set(marks)
     assert marks == {app: telemetry.committed(app) for app in marks}
+
+
+def test_anomalies_are_as_far_as_what_the_rules_have_found_of_the_hour(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    land_values(lake, hot_engine(0, 30))
+    bring_up(lake)
+    first = rows(lake)
+    newest = first[HOUR, "raw_telemetry"]["newest_version"]
+    assert first[HOUR, "anomalies"]["rows"] == 1
+    tables = ("segments", "trips", "rule_anomalies", "anomalies")
+    assert {first[HOUR, table]["processed_version"] for table in tables} == {newest}
+
+    land_values(lake, hot_engine(30, 5), start=30)
+    refresh_hour(lake, HOUR, KNOWN, LATE_AFTER)
+    refresh_segments(lake, HOUR, book())
+    assert rows(lake)[HOUR, "rule_anomalies"]["processed_version"] is None
+    for what in (by_rules(book()), by_codes(lake, book())):
+        stitch_hours(lake, [HOUR], what)
+    stitched = rows(lake)
+    assert stitched[HOUR, "rule_anomalies"]["processed_version"] > newest
+    assert stitched[HOUR, "anomalies"]["processed_version"] is None
+    before = stitched[HOUR, "anomalies"]["rows_number"]
+    collect_anomalies(lake, [HOUR])
+    collected = rows(lake)[HOUR, "anomalies"]
+    assert collected["processed_version"] == stitched[HOUR, "segments"]["processed_version"]
+    assert collected["rows_number"] > before
+
+
+def test_segments_lag_while_late_rows_of_the_hour_before_are_not_looked_at(lake: Lake) -> None:
+    bring_up(lake)
+    land_values(lake, [message("v1", timestamp="2026-02-01T04:59:59Z")], start=3)
+    refresh_hour(lake, EARLIER, KNOWN, LATE_AFTER)
+    found = rows(lake)
+    assert found[HOUR, "telemetry"]["processed_version"] is not None
+    assert found[HOUR, "segments"]["processed_version"] is None
+    refresh_segments(lake, HOUR, book())
+    assert rows(lake)[HOUR, "segments"]["processed_version"] is not None
+
+
+def hot_engine(first: int, seconds: int) -> list[bytes]:
+    """A message a second of an engine that is too hot."""
+    return [
+        message("v1", f"2026-02-01T05:00:{second:02}Z", coolant_temp=120.0)
+        for second in range(first, first + seconds)
+    ]
 
 
 def test_raw_that_is_gone_or_cut_off_is_named_by_hour(lake: Lake) -> None:

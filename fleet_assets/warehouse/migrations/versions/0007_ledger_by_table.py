@@ -66,8 +66,7 @@ create table warehouse.hour_revisions (
 )
 """
 
-# The states of the hours: defined here and nowhere else. `fleet ledger`, the asset
-# partition_ledger and `fleet doctor` all read this view.
+# The states of the hours, which `fleet ledger` and the asset partition_ledger read; 0012 says more.
 VIEW = """
 create view warehouse.partition_ledger as
 with stage_of (table_name, stage) as (
