@@ -15,6 +15,7 @@ OURS = ("fleet_assets", "partitions", "sensors")
 CONTRACTS, TIME = "fleet_assets.contracts", "partitions"
 EPISODES, RULES = "fleet_assets.episodes", "fleet_assets.rules"
 TRIPS = "fleet_assets.trips"
+INJECTION = "fleet_assets.injection"
 ANOMALIES = "fleet_assets.anomalies"
 DOMAIN = "fleet_assets.telemetry"
 ADAPTERS = ("fleet_assets.kafka", "fleet_assets.lake", "fleet_assets.warehouse")
@@ -36,6 +37,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     RULES: (*FOUNDATION, EPISODES),
     ANOMALIES: (*FOUNDATION, EPISODES, RULES),
     TRIPS: (*BASICS, CONTRACTS, EPISODES),
+    INJECTION: (*BASICS, CONTRACTS),
     **dict.fromkeys(ADAPTERS, (*FOUNDATION, DOMAIN, EPISODES, RULES, TRIPS, ANOMALIES, *ADAPTERS)),
     FLOW: (*FOUNDATION, SETTINGS, DOMAIN, *ADAPTERS),
     RULE_FLOW: (*FOUNDATION, DOMAIN, RULES, *ADAPTERS),

@@ -1,0 +1,1 @@
+"""Faults that are injected into healthy telemetry, and labels: pure functions on frames."""
