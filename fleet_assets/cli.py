@@ -29,6 +29,7 @@ COMMAND_MODULES = (
     "docs",
     "upkeep",
     "rules",
+    "features",
     "backtest",
     "anomalies",
 )

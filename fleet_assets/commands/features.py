@@ -1,0 +1,83 @@
+"""``fleet features``: the catalogue of features, for whoever models or reads it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+features = typer.Typer(no_args_is_help=True, help="What models are told of each vehicle.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(features, name="features")
+
+
+@features.command("list")
+def list_features(
+    group: Annotated[str | None, typer.Option(help="Only those of a group.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """Show all features: group, unit, horizon, signals."""
+    from fleet_assets.errors import FleetError
+    from fleet_assets.features.catalogue import read_features
+
+    found = read_features()
+    groups = list(dict.fromkeys(feature.group for feature in found.features))
+    if group is not None and group not in groups:
+        raise FleetError(f"{group} is no group of features; there are {', '.join(groups)}.")
+    chosen = [feature for feature in found.features if group in (None, feature.group)]
+    if as_json:
+        text = [feature.model_dump(mode="json", exclude_defaults=True) for feature in chosen]
+        sys.stdout.write(json.dumps(text, indent=2, ensure_ascii=False) + "\n")
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(
+        "feature", "group", "unit", "horizon s", "needs",
+        title=f"release {found.release}, {len(chosen)} features",
+    )  # fmt: skip
+    for feature in chosen:
+        needs = ", ".join(feature.signals) or "messages"
+        table.add_row(feature.name, feature.group, feature.unit, str(feature.horizon_s), needs)
+    Console().print(table)
+
+
+@features.command()
+def show(
+    name: Annotated[str, typer.Argument(metavar="FEATURE", help="Such as rpm_mean_60s.")],
+) -> None:
+    """Say what a feature means: definition, unit, horizon, signals, when it is null."""
+    from rich.console import Console
+
+    from fleet_assets.features.catalogue import read_features
+
+    feature = read_features().feature(name.lower())
+    console = Console()
+    console.print(f"[bold]{feature.name}[/bold] ({feature.group}, {feature.unit})")
+    console.print(feature.definition)
+    console.print(f"  horizon: {feature.horizon_s} s", highlight=False)
+    console.print(f"  needs: {', '.join(feature.signals) or 'messages'}", highlight=False)
+    console.print(f"  null: {feature.null_policy}", highlight=False)
+
+
+@features.command()
+def docs(
+    output: Annotated[Path | None, typer.Option(help="Write to a file.")] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only say whether the file is current.")
+    ] = False,
+) -> None:
+    """Print the features as a page."""
+    from fleet_assets.commands.pages import give
+    from fleet_assets.features.catalogue import read_features
+    from fleet_assets.features.document import REGENERATE, features_page
+
+    usual = Path("docs/features.md")
+    page = features_page(read_features())
+    give(page, output, check=check, usual=usual, regenerate=REGENERATE)

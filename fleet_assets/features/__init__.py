@@ -1,0 +1,1 @@
+"""Features of vehicles over trailing windows, as data, and the kernel that computes them."""
