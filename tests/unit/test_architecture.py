@@ -16,6 +16,7 @@ CONTRACTS, TIME = "fleet_assets.contracts", "partitions"
 EPISODES, RULES = "fleet_assets.episodes", "fleet_assets.rules"
 TRIPS = "fleet_assets.trips"
 INJECTION = "fleet_assets.injection"
+FEATURES = "fleet_assets.features"
 ANOMALIES = "fleet_assets.anomalies"
 DOMAIN = "fleet_assets.telemetry"
 ADAPTERS = ("fleet_assets.kafka", "fleet_assets.lake", "fleet_assets.warehouse")
@@ -38,6 +39,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ANOMALIES: (*FOUNDATION, EPISODES, RULES),
     TRIPS: (*BASICS, CONTRACTS, EPISODES),
     INJECTION: (*BASICS, CONTRACTS),
+    FEATURES: (*FOUNDATION, EPISODES, RULES),
     **dict.fromkeys(ADAPTERS, (*FOUNDATION, DOMAIN, EPISODES, RULES, TRIPS, ANOMALIES, *ADAPTERS)),
     FLOW: (*FOUNDATION, SETTINGS, DOMAIN, *ADAPTERS),
     RULE_FLOW: (*FOUNDATION, DOMAIN, RULES, *ADAPTERS),
