@@ -19,6 +19,7 @@ COMMAND_MODULES = (
     "services",
     "simulate",
     "replay",
+    "inject",
     "rejects",
     "vehicles",
     "contracts",

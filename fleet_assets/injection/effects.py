@@ -12,6 +12,7 @@ from typing import Final
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from fleet_assets.injection.draws import generator
 from fleet_assets.injection.scene import Fault, Scene
@@ -21,6 +22,9 @@ from fleet_assets.injection.stretches import M_PER_DEGREE, Values
 KEEP_VALUES: Final = ("stuck", "delay", "dropout", "sensor_swap")
 """Kinds that show values of another time or sensor, or none: nothing is computed."""
 SPIKE_EVERY_S: Final = 10.0
+_LEAST_REPEATS: Final = 3
+"""Values that stay the same for fewer rows are read anew each time."""
+_LONGEST_HOLD_S: Final = 5.0
 _FIT_S: Final = 8.0
 """How long the engine misfires, and then does not, on the average."""
 _THERMOSTAT_ACTS: Final = 0.65
@@ -60,7 +64,27 @@ def _noise(fault: Fault, scene: Scene) -> dict[str, Values]:
         return _moved(scene, *random.normal(0, fault.amount, (2, count)))
     names = signals_of(fault.subject)
     off = random.normal(0, fault.amount, (len(names), count))
-    return {name: scene.within(name) + off[n] for n, name in enumerate(names)}
+    return {
+        name: scene.within(name) + off[n][_updates(name, scene)] for n, name in enumerate(names)
+    }
+
+
+def _updates(name: str, scene: Scene) -> NDArray[np.int64]:
+    """For each row the number of the reading that it tells, from 0.
+
+    Vehicles send a reading again until the sensor has a new one; what is random in it is sent
+    again, too. How long that takes is how long values usually stay the same.
+    """
+    values, seconds = scene.within(name), scene.seconds
+    first = np.flatnonzero(np.append(True, values[1:] != values[:-1]))
+    rows = np.diff(np.append(first, len(values)))
+    if np.median(rows) < _LEAST_REPEATS:
+        return np.arange(len(values))
+    hold_s = min(float(np.median(rows) * np.median(np.diff(seconds))), _LONGEST_HOLD_S)
+    since_s = seconds - np.repeat(seconds[first], rows)
+    run = np.repeat(np.arange(len(first)), rows)
+    is_new = np.append(False, (np.diff(run) != 0) | (np.diff(since_s // hold_s) != 0))
+    return np.cumsum(is_new)
 
 
 def _spike(fault: Fault, scene: Scene) -> dict[str, Values]:
@@ -150,7 +174,8 @@ def _misfire(fault: Fault, scene: Scene) -> dict[str, Values]:
     seconds = scene.seconds
     edges = np.cumsum(random.exponential(_FIT_S, 16 + int(seconds[-1] / _FIT_S * 2)))
     is_fit = np.searchsorted(edges, seconds) % 2 == 0
-    depth = np.where(is_fit, random.beta(1.2, 1.6, len(seconds)), 0)
+    depths = random.beta(1.2, 1.6, len(seconds))
+    depth = np.where(is_fit, depths[_updates("engine_rpm", scene)], 0)
     depth *= fault.amount / 100 / max(float(depth.max()), 1e-9)
     return {"engine_rpm": scene.within("engine_rpm") * (1 - depth)}
 

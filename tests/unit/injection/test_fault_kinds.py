@@ -259,6 +259,21 @@ def test_a_leak_empties_the_tank_until_the_drive_ends(kind: str, subject: str, s
     assert case.row["ended_at"] == case.telemetry["event_time"].max()
 
 
+@pytest.mark.parametrize("kind", ["noise", "misfire"])
+def test_a_reading_that_is_sent_again_keeps_what_is_random_in_it(kind: str) -> None:
+    telemetry = healthy().with_columns(
+        pl.col("engine_rpm").gather(pl.int_range(pl.len()) // 4 * 4).alias("engine_rpm")
+    )
+    chosen = Chosen([kind], untouched=0)
+    after, truth = inject(telemetry, plan(telemetry, 4, chosen, _only(kind, "engine_rpm")))
+    span = pl.col("event_time").is_between(truth["started_at"][0], truth["ended_at"][0])
+    before_runs, after_runs = (
+        int((rows.filter(span)["engine_rpm"].diff() != 0).sum()) for rows in (telemetry, after)
+    )
+    assert 0 < after_runs <= before_runs + 20
+    assert before_runs < telemetry.filter(span).height / 3.5
+
+
 def test_values_move_in_the_vehicles_own_steps() -> None:
     kmh = np.arange(0, 120) * 0.621371192
     speed = np.round(kmh, 2)
