@@ -7,29 +7,27 @@ cuts a history gives that much context, and gets the rows that one pass gives.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from typing import Final
 
 import numpy as np
 import polars as pl
 
 from fleet_assets.errors import FleetError
-from fleet_assets.features.catalogue import LONGEST_S, REACH_S, FeatureCatalogue, read_features
+from fleet_assets.features.blocks import blocks_of
+from fleet_assets.features.catalogue import FeatureCatalogue, read_features
 from fleet_assets.features.cells import Cells
 from fleet_assets.features.lines import Ints
 from fleet_assets.features.measures import MEASURES
 from fleet_assets.features.measures.view import View
-from fleet_assets.features.windows import Windows, windows_over
-from fleet_assets.rules.samples import Samples, samples_of
+from fleet_assets.features.windows import windows_over
+from fleet_assets.rules.samples import samples_of
 
 STEP: Final = timedelta(seconds=10)
 """Usual distance of windows."""
-CONTEXT: Final = timedelta(seconds=LONGEST_S + REACH_S)
-"""How much of the time before the first window's step is looked at."""
-BLOCK_ROWS: Final = 50_000
-"""Whole vehicles are taken together up to about so many messages."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_US: Final = timedelta(microseconds=1)
 TIME: Final = pl.Datetime("us", "UTC")
 RAW_SIGNALS: Final = (
     "engine_rpm", "speed", "throttle_position", "coolant_temp", "fuel_level", "gps_lat", "gps_lon",
@@ -79,10 +77,14 @@ def feature_windows(
     schema = windows_schema(book)
     if telemetry.is_empty():
         return schema.to_frame()
-    samples = samples_of(in_order(telemetry), RAW_SIGNALS)
-    gaps = _gaps_ms(samples.vehicle_ids, usual_intervals or {}, book)
-    least_ms = None if first_step is None else _ms(first_step)
-    parts = [_of_block(samples.at(rows), gaps, step_s, least_ms, book) for rows in _blocks(samples)]
+    rows = in_order(telemetry)
+    least_us = None if first_step is None else (first_step - _EPOCH) // _US
+    parts = []
+    for block in blocks_of(rows, step // _US):
+        samples = samples_of(rows[block.start : block.stop], RAW_SIGNALS)
+        cells = Cells(samples, _gaps_ms(samples.vehicle_ids, usual_intervals or {}, book))
+        begins = [us for us in (least_us, block.from_us) if us is not None]
+        parts.append(_of_cells(cells, step_s, max(begins, default=None), book))
     return pl.concat(parts).select(schema.names())
 
 
@@ -93,10 +95,6 @@ def in_order(telemetry: pl.DataFrame) -> pl.DataFrame:
     if rising.slice(1).all():
         return telemetry
     return telemetry.sort("vehicle_id", "event_time")
-
-
-def _ms(moment: datetime) -> int:
-    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
 
 
 def _gaps_ms(ids: pl.Series, usual: Mapping[str, float], book: FeatureCatalogue) -> Ints:
@@ -111,25 +109,17 @@ def _gaps_ms(ids: pl.Series, usual: Mapping[str, float], book: FeatureCatalogue)
     return np.rint(gaps_s * 1000).astype(np.int64)
 
 
-def _blocks(samples: Samples) -> Iterator[slice]:
-    """Whole vehicles, so many together that what is computed of them stays in the cache."""
-    starts = np.flatnonzero(samples.is_first)
-    cuts = starts[np.diff(starts // BLOCK_ROWS, prepend=-1) > 0]
-    for start, end in pairwise([*cuts.tolist(), len(samples)]):
-        yield slice(start, end)
-
-
-def _of_block(
-    samples: Samples, gaps_ms: Ints, step_s: int, least_ms: int | None, book: FeatureCatalogue
+def _of_cells(
+    cells: Cells, step_s: int, from_us: int | None, book: FeatureCatalogue
 ) -> pl.DataFrame:
-    cells = Cells(samples, gaps_ms)
+    """Windows of steps that begin at a moment or later."""
     horizons = sorted({feature.horizon_s for feature in book.features})
     windows = windows_over(cells, step_s, [*horizons])
-    if least_ms is not None:
-        windows = _from(windows, least_ms + step_s * 1000)
+    if from_us is not None:
+        windows = windows.where(windows.end_ms * 1000 >= from_us + step_s * 1_000_000)
     view = View(cells, windows, book)
     columns: dict[str, pl.Series] = {
-        "vehicle_id": samples.vehicle_ids.gather(windows.vehicle),
+        "vehicle_id": cells.vehicle_ids.gather(windows.vehicle),
         "window_end": pl.Series(windows.end_ms * 1000).cast(TIME),
     }
     for feature in book.features:
@@ -138,14 +128,3 @@ def _of_block(
             values = MEASURES[feature.measure](view, feature)
         columns[feature.name] = pl.Series(values, nan_to_null=True)
     return pl.DataFrame(columns)
-
-
-def _from(windows: Windows, least_end_ms: int) -> Windows:
-    """Windows that end at a moment or later."""
-    wanted = np.flatnonzero(windows.end_ms >= least_end_ms)
-    return Windows(
-        windows.vehicle[wanted],
-        windows.end_ms[wanted],
-        {horizon: first[wanted] for horizon, first in windows.first.items()},
-        windows.stop[wanted],
-    )

@@ -9,9 +9,9 @@ from typing import Final
 import polars as pl
 
 from fleet_assets.errors import FleetError
+from fleet_assets.features.blocks import CONTEXT
 from fleet_assets.features.catalogue import FeatureCatalogue
 from fleet_assets.features.kernel import (
-    CONTEXT,
     RAW_SIGNALS,
     STEP,
     feature_windows,

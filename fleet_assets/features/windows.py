@@ -32,6 +32,15 @@ class Windows:
     def __len__(self) -> int:
         return len(self.stop)
 
+    def where(self, flags: Flags) -> Windows:
+        """Those that are flagged."""
+        return Windows(
+            self.vehicle[flags],
+            self.end_ms[flags],
+            {horizon: first[flags] for horizon, first in self.first.items()},
+            self.stop[flags],
+        )
+
     def among(self, line: Line, horizon_s: int) -> Ranges:
         """The part of a line that lies in each window."""
         first, stop = self.first[horizon_s], self.stop

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from fleet_assets.errors import FleetError
-from fleet_assets.features.kernel import CONTEXT, RAW_SIGNALS, STEP, feature_windows
+from fleet_assets.features.blocks import CONTEXT
+from fleet_assets.features.kernel import RAW_SIGNALS, STEP, feature_windows
 from fleet_assets.features.stream import FeatureStream
 
 HOUR = datetime.fromisoformat("2026-02-01T06:00:00+00:00")
@@ -36,7 +37,7 @@ PHASES = st.lists(
 SEEDS = st.integers(0, 2**32 - 1)
 STEPS = st.sampled_from([1, 7, 10, 60])
 INTERVALS = st.sampled_from([{}, {"v1": 1.0}, {"v1": 20.0}])
-SETTINGS = settings(max_examples=60, deadline=None, derandomize=True)
+SETTINGS = settings(max_examples=40, deadline=None, derandomize=True)
 Phases = list[tuple[float, float, float]]
 
 
@@ -147,8 +148,21 @@ def test_company_changes_nothing(fleet: list[tuple[Phases, int]], block_rows: in
     drives = [history(p, s, f"v{n}") for n, (p, s) in enumerate(fleet)]
     alone = pl.concat([feature_windows(drive) for drive in drives])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fleet_assets.features.kernel.BLOCK_ROWS", block_rows)
+        patch.setattr("fleet_assets.features.blocks.BLOCK_ROWS", block_rows)
         same(feature_windows(pl.concat(drives)), alone)
+
+
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(st.lists(st.tuples(PHASES, SEEDS), min_size=1, max_size=3), st.integers(1, 300), STEPS)
+def test_a_long_history_is_cut_without_a_trace(
+    fleet: list[tuple[Phases, int]], most_rows: int, step_s: int
+) -> None:
+    telemetry = pl.concat([history(p, s, f"v{n}") for n, (p, s) in enumerate(fleet)])
+    step = timedelta(seconds=step_s)
+    whole = feature_windows(telemetry, step=step)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fleet_assets.features.blocks.VEHICLE_ROWS", most_rows)
+        same(feature_windows(telemetry, step=step), whole)
 
 
 def test_the_stream_carries_no_more_than_the_context() -> None:
