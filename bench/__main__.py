@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bench import (
     closed_hour,
+    features,
     growth,
     landing,
     pipeline,
@@ -22,5 +23,6 @@ if __name__ == "__main__":
     vehicle_hours.main()
     queries.main()
     rules.main()
+    features.main()
     growth.main()
     closed_hour.main()

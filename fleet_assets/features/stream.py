@@ -90,8 +90,13 @@ class FeatureStream:
             pl.col("open_from").is_null() | (pl.col("until") > pl.col("open_from"))
         )
         mine = rows.join(ends, on="vehicle_id", how="semi")
+        is_known = ends["open_from"].null_count() == 0
         found = feature_windows(
-            mine, step=self._step, usual_intervals=self._usual, catalogue=self._catalogue
+            mine,
+            step=self._step,
+            first_step=ends["open_from"].min() if is_known else None,  # type: ignore[arg-type]
+            usual_intervals=self._usual,
+            catalogue=self._catalogue,
         )
         new = (
             found.join(ends, on="vehicle_id", maintain_order="left")
