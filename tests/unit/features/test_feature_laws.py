@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
+from fleet_assets.contracts.signals import SIGNAL_BY_NAME
 from fleet_assets.errors import FleetError
 from fleet_assets.features.blocks import CONTEXT
 from fleet_assets.features.kernel import RAW_SIGNALS, STEP, feature_windows
@@ -199,3 +200,9 @@ def test_steps_are_whole_seconds(step: timedelta) -> None:
 def test_nothing_gives_nothing() -> None:
     assert feature_windows(rows([], speed=[])).is_empty()
     assert FeatureStream().close().is_empty()
+
+
+def test_the_lakes_decimals_give_what_floats_give() -> None:
+    telemetry = history([(1.0, 140.0, 0.0)], 7)
+    decimals = [pl.col(name).cast(SIGNAL_BY_NAME[name].dtype) for name in RAW_SIGNALS]
+    same(feature_windows(telemetry.with_columns(decimals)), feature_windows(telemetry))
