@@ -14,6 +14,7 @@ from fleet_assets.features.catalogue import FeatureCatalogue
 from fleet_assets.features.kernel import (
     RAW_SIGNALS,
     STEP,
+    TIME,
     feature_windows,
     windows_schema,
 )
@@ -41,7 +42,7 @@ class FeatureStream:
         self._catalogue = catalogue
         self._carried: pl.DataFrame | None = None
         self._open: pl.DataFrame = pl.DataFrame(
-            schema={"vehicle_id": pl.String(), "open_from": pl.Datetime("us", "UTC")}
+            schema={"vehicle_id": pl.String(), "open_from": TIME}
         )
 
     @property
@@ -71,18 +72,18 @@ class FeatureStream:
         """Closes windows for which no message has to be awaited any more.
 
         Args:
-            until: those that end by then; None: all.
+            until: those that end by then; older messages are refused from now on, and those that no
+                window can look at any more are forgotten. None: all windows.
         """
         if self._carried is None:
             return windows_schema(self._catalogue).to_frame()
-        end = self._step_of(pl.col("event_time").max())
         if until is None:
-            end = end + self._step
+            end = self._step_of(pl.col("event_time").max()) + self._step
+            ends = self._carried.group_by("vehicle_id").agg(until=end)
         else:
-            end = pl.min_horizontal(
-                end + self._step, self._step_of(pl.lit(until).dt.cast_time_unit("us"))
-            )
-        return self._closed(self._carried, self._carried.group_by("vehicle_id").agg(until=end))
+            end = self._step_of(pl.lit(until, dtype=TIME))
+            ends = self._open.select("vehicle_id", until=end)
+        return self._closed(self._carried, ends)
 
     def _closed(self, rows: pl.DataFrame, until: pl.DataFrame) -> pl.DataFrame:
         """Windows of some vehicles that end by a moment and are still open; the rest is carried."""
@@ -135,4 +136,4 @@ class FeatureStream:
         """The last boundary of steps up to a moment."""
         micros = self._step // timedelta(microseconds=1)
         whole = when.dt.epoch("us") // micros * micros
-        return whole.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+        return whole.cast(TIME)

@@ -113,16 +113,25 @@ def test_order_of_rows_changes_nothing(phases: Phases, seed: int) -> None:
     st.lists(st.floats(0, 1), max_size=8),
     STEPS,
     INTERVALS,
+    st.booleans(),
 )
 def test_any_batches_in_order_are_as_one_pass(
-    fleet: list[tuple[Phases, int]], cuts: Sequence[float], step_s: int, usual: dict[str, float]
+    fleet: list[tuple[Phases, int]],
+    cuts: Sequence[float],
+    step_s: int,
+    usual: dict[str, float],
+    closes: bool,
 ) -> None:
     telemetry = pl.concat([history(p, s, f"v{n}") for n, (p, s) in enumerate(fleet, 1)])
     step = timedelta(seconds=step_s)
     by_time = telemetry.sort("event_time", "vehicle_id")
     bounds = sorted({0, telemetry.height, *(round(cut * telemetry.height) for cut in cuts)})
     stream = FeatureStream(step=step, usual_intervals=usual)
-    parts = [stream.push(by_time[a:b]) for a, b in pairwise(bounds)]
+    parts = []
+    for a, b in pairwise(bounds):
+        parts.append(stream.push(by_time[a:b]))
+        if closes:
+            parts.append(stream.close(by_time["event_time"][b - 1]))
     parts.append(stream.close())
     found = pl.concat(parts)
     same(found, feature_windows(telemetry, step=step, usual_intervals=usual))
@@ -189,6 +198,16 @@ def test_messages_of_closed_windows_are_refused() -> None:
     stream.push(rows([15], "v2", speed=1.0))
     with pytest.raises(FleetError, match="1 messages belong to closed windows, such as one of v1"):
         stream.push(rows([19], speed=1.0))
+
+
+def test_who_is_silent_is_forgotten_in_time() -> None:
+    stream = FeatureStream()
+    stream.push(rows(range(60), speed=1.0))
+    last = rows([59], speed=1.0)["event_time"][0]
+    assert stream.close(last + CONTEXT + STEP).height == 1
+    assert stream.carried_rows == 0
+    with pytest.raises(FleetError, match="closed windows"):
+        stream.push(rows([61], speed=1.0))
 
 
 @pytest.mark.parametrize("step", [timedelta(0), timedelta(seconds=1.5)])
