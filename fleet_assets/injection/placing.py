@@ -117,7 +117,7 @@ def _places(
     rows = lasts - starts + 1
     actual_s = time_s[lasts] - time_s[starts]
     fits = (time_s[starts] >= margin_s) & (time_s[lasts] <= end_s) & (rows >= _LEAST_ROWS)
-    fits &= (actual_s >= length[0]) & (actual_s < length[1])
+    fits &= actual_s >= length[0]
     where = stretch.catalogue.where(kind, subject)
     fits &= _count(stretch.while_(where), starts, lasts) >= _SHOWN * rows
     for name in signals_of(subject):

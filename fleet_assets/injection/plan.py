@@ -20,7 +20,6 @@ from fleet_assets.injection.truth import PLAN_SCHEMA
 UNTOUCHED: Final = 0.5
 """Share of vehicle-hours that stay healthy unless told otherwise."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_KEY: Final = ["vehicle_id", "event_time"]
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ def plan(
     kinds = chosen.of(catalogue)
     found = [
         row
-        for stretch in stretches(rows_of(telemetry.sort(_KEY)), catalogue)
+        for stretch in stretches(rows_of(telemetry), catalogue)
         for row in _of_stretch(stretch, seed, kinds, chosen)
     ]
     return pl.DataFrame(found, schema=PLAN_SCHEMA, orient="row")

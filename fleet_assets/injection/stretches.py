@@ -24,50 +24,80 @@ _HOUR_US: Final = 3_600_000_000
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Rows of telemetry in order of vehicle and time.
+class Keys:
+    """Rows of telemetry in order of vehicle and time, whatever order they lie in.
 
     Attributes:
+        order: number of each row in the frame.
         vehicle_ids: id by code.
         vehicle: code of each row's vehicle, not decreasing.
         time_us: event time in µs since 1970, increasing within a vehicle.
+    """
+
+    order: NDArray[np.int64]
+    vehicle_ids: list[str]
+    vehicle: NDArray[np.int64]
+    time_us: NDArray[np.int64]
+
+    def of_vehicle(self, vehicle_id: str) -> slice:
+        """The rows of one vehicle; none if there is no such vehicle."""
+        code = self._codes.get(vehicle_id)
+        if code is None:
+            return slice(0, 0)
+        first, end = np.searchsorted(self.vehicle, [code, code + 1])
+        return slice(int(first), int(end))
+
+    @cached_property
+    def _codes(self) -> dict[str, int]:
+        return {vehicle_id: code for code, vehicle_id in enumerate(self.vehicle_ids)}
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of telemetry in the order of their keys.
+
+    Attributes:
+        keys: vehicle and time.
         signals: numbers by name, NaN where unknown (absent, null, refused or in conflict); signals
             that are never known are missing.
     """
 
-    vehicle_ids: list[str]
-    vehicle: NDArray[np.int64]
-    time_us: NDArray[np.int64]
+    keys: Keys
     signals: Mapping[str, Values]
 
-    def of_vehicle(self, code: int) -> slice:
-        """The rows of one vehicle."""
-        first, last = np.searchsorted(self.vehicle, [code, code + 1])
-        return slice(int(first), int(last))
+
+def keys_of(telemetry: pl.DataFrame) -> Keys:
+    """Vehicle and time of rows of `telemetry` in any order."""
+    keys = telemetry.select("vehicle_id", "event_time").with_row_index("row")
+    keys = keys.sort("vehicle_id", "event_time")
+    codes = keys["vehicle_id"].rle_id()
+    return Keys(
+        keys["row"].cast(pl.Int64).to_numpy(),
+        keys["vehicle_id"].gather(codes.arg_unique()).to_list(),
+        codes.cast(pl.Int64).to_numpy(),
+        keys["event_time"].dt.epoch("us").to_numpy(),
+    )
 
 
 def rows_of(telemetry: pl.DataFrame) -> Rows:
     """Rows as arrays.
 
     Args:
-        telemetry: rows of `telemetry` in order of vehicle and event time, with any of its signals;
-            `conflict` counts where it is there.
+        telemetry: rows of `telemetry` in any order, with any of its signals; `conflict` counts
+            where it is there.
     """
+    keys = keys_of(telemetry)
     unknown = telemetry["conflict"].to_numpy() if "conflict" in telemetry.columns else None
     signals = {}
     for name in (signal.name for signal in NUMBERS if signal.name in telemetry.columns):
+        if telemetry[name].null_count() == telemetry.height:
+            continue
         values = telemetry[name].cast(pl.Float64).fill_null(np.nan).to_numpy(writable=True)
         if unknown is not None:
             values[unknown] = np.nan
         if not np.isnan(values).all():
-            signals[name] = values
-    codes = telemetry["vehicle_id"].rle_id()
-    return Rows(
-        telemetry["vehicle_id"].gather(codes.arg_unique()).to_list(),
-        codes.cast(pl.Int64).to_numpy(),
-        telemetry["event_time"].dt.epoch("us").to_numpy(),
-        signals,
-    )
+            signals[name] = values[keys.order]
+    return Rows(keys, signals)
 
 
 @dataclass(frozen=True)
@@ -133,25 +163,27 @@ class Stretch:
 
 
 def stretches(rows: Rows, catalogue: Catalogue) -> Iterator[Stretch]:
-    """All stretches, in order."""
-    count = len(rows.time_us)
-    if not count:
+    """All stretches with room for a fault between its margins, in order."""
+    keys = rows.keys
+    if not len(keys.time_us):
         return
-    silence_us = np.diff(rows.time_us)
-    drive_ends = (np.diff(rows.vehicle) != 0) | (silence_us > catalogue.longest_silence_s * 1e6)
-    cut = drive_ends | (np.diff(rows.time_us // _HOUR_US) != 0)
+    silence_us = np.diff(keys.time_us)
+    drive_ends = (np.diff(keys.vehicle) != 0) | (silence_us > catalogue.longest_silence_s * 1e6)
+    cut = drive_ends | (np.diff(keys.time_us // _HOUR_US) != 0)
     firsts = np.append(0, np.flatnonzero(cut) + 1)
-    lasts = np.append(firsts[1:], count)
-    ends = np.append(drive_ends, True)
-    for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True):
-        part = slice(first, last)
+    ends = np.append(firsts[1:], len(keys.time_us))
+    drive_ends = np.append(drive_ends, True)
+    length_us = keys.time_us[ends - 1] - keys.time_us[firsts]
+    has_room = length_us > catalogue.margin_s * 1e6
+    for first, end in zip(firsts[has_room].tolist(), ends[has_room].tolist(), strict=True):
+        part = slice(first, end)
         signals = {name: values[part] for name, values in rows.signals.items()}
         yield Stretch(
-            rows.vehicle_ids[rows.vehicle[first]],
-            int(rows.time_us[first]),
-            (rows.time_us[part] - rows.time_us[first]) / 1e6,
+            keys.vehicle_ids[keys.vehicle[first]],
+            int(keys.time_us[first]),
+            (keys.time_us[part] - keys.time_us[first]) / 1e6,
             {name: values for name, values in signals.items() if not np.isnan(values).all()},
-            bool(ends[last - 1]),
+            bool(drive_ends[end - 1]),
             catalogue,
         )
 

@@ -139,6 +139,16 @@ def test_a_stretch_has_one_fault_between_healthy_margins(seed: int) -> None:
     assert truth["started_at"][0] - first >= timedelta(seconds=CATALOGUE.margin_s)
 
 
+@given(st.integers(0, 10_000), st.sampled_from([name for name in KINDS if name != "fuel_leak"]))
+@settings(max_examples=60)
+def test_a_fault_that_hardly_fits_has_its_margins(seed: int, kind: str) -> None:
+    telemetry = healthy(minutes=8, seed=seed)
+    margin = timedelta(seconds=CATALOGUE.margin_s)
+    for fault in plan(telemetry, seed, Chosen([kind], untouched=0)).iter_rows(named=True):
+        assert fault["started_at"] - telemetry["event_time"].min() >= margin
+        assert telemetry["event_time"].max() - fault["ended_at"] >= margin
+
+
 def test_another_seed_draws_other_faults() -> None:
     telemetry = healthy(minutes=170)
     assert not plan(telemetry, 1, EVERYWHERE).equals(plan(telemetry, 2, EVERYWHERE))
