@@ -19,7 +19,7 @@ from rich.table import Table
 from bench.fleet_hour import FleetHour
 from bench.measure import Measured, alone, measured
 from fleet_assets.lake.anomalies import collect_anomalies, hours_to_collect
-from fleet_assets.lake.by_onset import hours_left, stitch_hours
+from fleet_assets.lake.by_onset import stitch_hours
 from fleet_assets.lake.marks import app_id, rows_id
 from fleet_assets.lake.rule_anomalies import by_rules
 from fleet_assets.lake.segments import refresh_segments
@@ -96,7 +96,7 @@ def _stitch(root: str, vehicles: int) -> Measured:
 
     def work() -> None:
         for what in (by_rules(book), by_travel()):
-            stitch_hours(lake, hours_left(lake, what.table, what.pieces), what)
+            stitch_hours(lake, what.follows.hours_left(lake), what)
 
     return measured(work)
 

@@ -10,20 +10,19 @@ from typing import Final
 import polars as pl
 
 from fleet_assets.lake.anomalies import collect_anomalies, hours_to_collect
-from fleet_assets.lake.by_onset import Stitched, hours_left, stitch_hours
-from fleet_assets.lake.rule_anomalies import RULE_ANOMALIES, by_codes, by_rules
+from fleet_assets.lake.by_onset import Stitched, stitch_hours
+from fleet_assets.lake.rule_anomalies import FOLLOWS as BY_SEGMENTS
+from fleet_assets.lake.rule_anomalies import RULE_ANOMALIES, by_rules
+from fleet_assets.lake.rule_history import history_left, stitch_history
 from fleet_assets.lake.segments import (
-    CODES,
-    SEGMENTS,
     SegmentsRefreshed,
     hours_judged_otherwise,
     hours_to_judge,
     refresh_segments,
 )
 from fleet_assets.lake.store import Lake
+from fleet_assets.lake.trips import FOLLOWS as BY_TRAVEL
 from fleet_assets.lake.trips import (
-    TRIP_SEGMENTS,
-    TRIPS,
     TripsRefreshed,
     by_travel,
     hours_to_tile,
@@ -71,6 +70,7 @@ def rule_work(
     book: RuleBook,
     *,
     compare_rules: bool = True,
+    history_every: timedelta = timedelta(),
     now: datetime | None = None,
 ) -> RuleWork:
     """Compares telemetry, segments, anomalies and the warehouse.
@@ -80,10 +80,11 @@ def rule_work(
         postgres_url: the warehouse.
         book: the rules.
         compare_rules: look at the rules that hours were judged by, too.
+        history_every: rules on days and trips need not be looked at more often.
         now: the moment of the decision.
     """
     now = now or datetime.now(UTC)
-    stale = _stale_in_lake(lake)
+    stale = _stale_in_lake(lake, history_every, now)
     if compare_rules:
         stale |= set(hours_judged_otherwise(lake, book))
     not_before = {
@@ -99,18 +100,21 @@ def rule_work(
     )
 
 
-def hours_behind(lake: Lake, postgres_url: str) -> set[str]:
+def hours_behind(lake: Lake, postgres_url: str, history_every: timedelta = timedelta()) -> set[str]:
     """Hours whose trips and anomalies are not in line with telemetry, in lake or warehouse."""
-    return _stale_in_lake(lake) | hours_to_load(lake, postgres_url)
+    now = datetime.now(UTC)
+    return _stale_in_lake(lake, history_every, now) | hours_to_load(lake, postgres_url)
 
 
-def _stale_in_lake(lake: Lake) -> set[str]:
-    stale = {*hours_to_judge(lake), *hours_to_tile(lake), *hours_to_collect(lake)}
-    for table, pieces in (
-        (RULE_ANOMALIES, SEGMENTS), (RULE_ANOMALIES, CODES), (TRIPS, TRIP_SEGMENTS),
-    ):  # fmt: skip
-        stale |= set(hours_left(lake, table, pieces))
-    return stale
+def _stale_in_lake(lake: Lake, history_every: timedelta, now: datetime) -> set[str]:
+    return {
+        *hours_to_judge(lake),
+        *hours_to_tile(lake),
+        *BY_SEGMENTS.hours_left(lake),
+        *BY_TRAVEL.hours_left(lake),
+        *history_left(lake, history_every, now),
+        *hours_to_collect(lake),
+    }
 
 
 @dataclass(frozen=True)
@@ -161,19 +165,36 @@ class Settled:
 
 
 def settle(
-    lake: Lake, postgres_url: str, book: RuleBook, run_id: str | None, cause: Cause
+    lake: Lake,
+    postgres_url: str,
+    book: RuleBook,
+    run_id: str | None,
+    cause: Cause,
+    history_every: timedelta = timedelta(),
 ) -> Settled:
     """From segments to the warehouse, also what a run that was cut off has left.
 
     A failure is noted for the hours that it holds up, so that they are tried again later.
+
+    Args:
+        lake: the lake.
+        postgres_url: the warehouse.
+        book: the rules.
+        run_id: the Dagster run.
+        cause: why anomalies change.
+        history_every: rules on days and trips need not be looked at more often.
     """
     written: dict[str, Stitched] = {}
     waiting: list[str] = []
+    now = datetime.now(UTC)
     try:
-        for what in (by_rules(book), by_travel(), by_codes(lake, book)):
-            waiting = hours_left(lake, what.table, what.pieces)
+        for what in (by_rules(book), by_travel()):
+            waiting = what.follows.hours_left(lake)
             done = stitch_hours(lake, waiting, what)
             written[what.table] = done.after(written.get(what.table))
+        waiting = sorted(history_left(lake, history_every, now))
+        for done in stitch_history(lake, book, history_every, now):
+            written[RULE_ANOMALIES] = done.after(written.get(RULE_ANOMALIES))
         waiting = hours_to_collect(lake)
         written["anomalies"] = collect_anomalies(lake, waiting)
     except Exception as error:

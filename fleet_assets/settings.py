@@ -52,7 +52,9 @@ class Settings(BaseSettings):
         timedelta(minutes=5), description="A message this much older than its arrival is late."
     )
     late_interval: timedelta = Field(
-        timedelta(minutes=10), description="Closed hours are refreshed at most this often."
+        timedelta(minutes=10),
+        description="Closed hours are refreshed, and rules on days and trips looked at, at most"
+        " this often.",
     )
     landing_max_messages: int = Field(
         4_000_000, gt=0, description="Most messages that one landing run is asked to read."

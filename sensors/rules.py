@@ -66,7 +66,14 @@ def build_rules_sensor(platform: Platform, job: UnresolvedAssetJobDefinition) ->
         book = rule_book(url)
         rules = book.whole_fingerprint
         same = before.get("rules") == rules
-        work = rule_work(lake, url, book, compare_rules=not same, now=now)
+        work = rule_work(
+            lake,
+            url,
+            book,
+            compare_rules=not same,
+            history_every=platform.settings.late_interval,
+            now=now,
+        )
         cursor = before if work.hours or work.waiting else before | {"rules": rules}
         if now < ready_at and may_rest(len(work.hours), busy=busy):
             return SkipReason(f"the rules rest until {ready_at:%H:%M:%S}")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 import polars as pl
 from drives import vehicle
 from telemetry_data import LATE_AFTER
 
 from fleet_assets.lake.anomalies import collect_anomalies, hours_to_collect
-from fleet_assets.lake.by_onset import hours_left, stitch_hours
+from fleet_assets.lake.by_onset import ByOnset, stitch_hours
 from fleet_assets.lake.refresh import newest_raw_versions, refresh_hour
-from fleet_assets.lake.rule_anomalies import by_codes, by_rules
+from fleet_assets.lake.rule_anomalies import by_rules
+from fleet_assets.lake.rule_history import history_left, stitch_history
 from fleet_assets.lake.segments import hours_judged_otherwise, hours_to_judge, refresh_segments
 from fleet_assets.lake.store import Lake
 from fleet_assets.lake.trips import by_travel, hours_to_tile, refresh_trip_segments
@@ -39,16 +41,21 @@ def bring_up(lake: Lake, rules: RuleBook | None = None, hours: Sequence[str] | N
         refresh_vehicle_hours(lake, hour, TANKS)
     for hour in {*hours_to_judge(lake), *hours_judged_otherwise(lake, rules)}:
         refresh_segments(lake, hour, rules)
-    stitch_hours(lake, hours_left(lake, "rule_anomalies", "segments"), by_rules(rules))
+    _stitch(lake, by_rules(rules))
     for hour in hours_to_tile(lake):
         refresh_trip_segments(lake, hour)
-    stitch_hours(lake, hours_left(lake, "trips", "trip_segments"), by_travel())
-    what = by_codes(lake, rules)
-    stitch_hours(lake, hours_left(lake, what.table, what.pieces), what)
+    _stitch(lake, by_travel())
+    now = datetime.now(UTC)
+    list(stitch_history(lake, rules, timedelta(), now))
     collect_anomalies(lake, hours_to_collect(lake))
     assert (
         not hours_to_judge(lake)
-        + hours_left(lake, "rule_anomalies", "segments")
+        + by_rules(rules).follows.hours_left(lake)
+        + sorted(history_left(lake, timedelta(), now))
         + hours_to_collect(lake)
     )
     assert not hours_judged_otherwise(lake, rules)
+
+
+def _stitch(lake: Lake, what: ByOnset) -> None:
+    stitch_hours(lake, what.follows.hours_left(lake), what)

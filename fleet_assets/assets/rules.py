@@ -47,7 +47,7 @@ _LAKE: Mapping[str, list[AssetKey | str]] = {  # in the order in which they depe
     "rule_eligibility": ["telemetry", warehouse_key("vehicles")],
     "trip_segments": ["telemetry"],
     "trips": ["trip_segments"],
-    "rule_anomalies": ["segments", "vehicle_codes", "trips"],
+    "rule_anomalies": ["segments", "vehicle_codes", "trips", "vehicle_hours"],
     "anomalies": ["rule_anomalies"],
 }
 _WAREHOUSE = ("anomalies", *COPIED)
@@ -124,7 +124,8 @@ def build_rules(partitions_def: HourlyPartitionsDefinition) -> AssetsDefinition:
         )
         for event_hour, worked in done.items():
             _tell_hour(context, event_hour, worked)
-        settled = settle(lake, url, book, context.run_id, cause_of(done.values()))
+        every = platform.settings.late_interval
+        settled = settle(lake, url, book, context.run_id, cause_of(done.values()), every)
         sync_lake_ledger(lake, url, done.keys() | _hours_of(settled))
         for name, found in settled.written.items():
             for event_hour, rows in found.rows.items():

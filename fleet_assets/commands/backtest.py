@@ -67,6 +67,7 @@ def backtest(
     from fleet_assets.errors import FleetError
     from fleet_assets.fleet_sim.progress import Progress
     from fleet_assets.fleet_sim.truth import read_truth
+    from fleet_assets.lake.history_replay import history_findings
     from fleet_assets.lake.rule_replay import pinned_intervals, replay
     from fleet_assets.lake.store import Lake
     from fleet_assets.settings import Settings, service_address
@@ -87,6 +88,7 @@ def backtest(
         usual = pinned_intervals(lake)
         found = replay(telemetry, hours, variants, intervals=usual, advance=progress.advance)
         rate = progress.rate
+    found = found.with_more(history_findings(lake, hours, variants))
     told = _report(url, found, hours, faults)
     as_json = _as_json(told, hours, found.rows)
     backtest_id = _kept(url, variants, change or [], as_json)
@@ -99,7 +101,6 @@ def backtest(
         sys.stdout.write(text + "\n")
         return
     _print(told, hours, found.rows, rate)
-    _print_unjudged(variants[1])
     if backtest_id is not None:
         typer.echo(f"backtest {backtest_id}")
 
@@ -199,18 +200,6 @@ def _print(told: Report, hours: list[str], rows: int, rate: float) -> None:
         for row in frame.iter_rows():
             table.add_row(*(_cell(value) for value in row))
         console.print(table)
-
-
-def _print_unjudged(proposed: Variant) -> None:
-    from fleet_assets.rules.proposal import beyond_samples
-
-    known = [
-        f"{rule.id} ({what})"
-        for rule in proposed.catalogue.rules
-        if rule.stage != "off" and (what := beyond_samples(rule)) is not None
-    ]
-    if known:
-        typer.echo(f"Not judged, as they look at more than samples: {', '.join(known)}.")
 
 
 def _cell(value: object) -> str:

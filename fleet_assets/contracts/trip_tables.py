@@ -16,6 +16,7 @@ KIND: Final = Column(
     "motion: by speed; ignition: by the key, where that is sent.",
     allowed=TRIP_KINDS,
 )
+_READINGS: Final = pl.List(pl.Int64())
 _SUMS: Final = {
     "gps_um": "Distance by positions.",
     "speed_um": "Distance by speed.",
@@ -71,6 +72,9 @@ TRIP_SEGMENTS: Final = Table(
             for name in _WHERE
         ),
         Column("driver_id", TEXT, "First driver that is named.", nullable=True),
+        Column("named", INT, "Signals that any of its rows names, a null too: one bit each.", nullable=True, minimum=0),
+        Column("fuel_first", _READINGS, "Fuel levels near its beginning: count of the 30 s in which they lie, times a million, plus thousandths of a percent.", nullable=True),
+        Column("fuel_last", _READINGS, "The same near its end.", nullable=True),
     ),
     key=("vehicle_id", "trip_kind", "started_us"),
 )  # fmt: skip
@@ -107,6 +111,10 @@ TRIPS: Final = Table(
         _real("end_lat", "degrees", "Latitude of the last known position."),
         _real("end_lon", "degrees", "Longitude of the last known position."),
         Column("driver_id", TEXT, "First driver that is named.", nullable=True),
+        Column("signals", TEXT, "Signals that its messages name, a null too, with commas between.", nullable=True),
+        _real("fuel_start_percent", "%", "Fuel level at its beginning: median of one reading each 30 s of five minutes."),
+        _real("fuel_end_percent", "%", "Fuel level at its end, likewise."),
+        _real("fuel_noise_percent", "%", "Spread of these readings about their medians, as a standard deviation."),
     ),
     key=("trip_id",),
 )  # fmt: skip

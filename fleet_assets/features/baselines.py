@@ -22,8 +22,8 @@ import polars as pl
 
 from fleet_assets.features.catalogue import FeatureCatalogue, read_features
 from fleet_assets.features.regimes import regime
+from fleet_assets.robust import MAD_TO_SIGMA
 
-_NORMAL: Final = 1.4826
 _KEY: Final = ["vehicle_id", "regime", "feature"]
 SUMMARY_SCHEMA: Final = pl.Schema(
     {
@@ -155,7 +155,7 @@ def _own(summaries: pl.DataFrame) -> pl.DataFrame:
     return summaries.group_by(_KEY).agg(
         days=pl.len().cast(pl.Int64),
         own_center=pl.col("median").median(),
-        own_spread=_NORMAL * (pl.col("mad").median() ** 2 + _mad("median") ** 2).sqrt(),
+        own_spread=MAD_TO_SIGMA * (pl.col("mad").median() ** 2 + _mad("median") ** 2).sqrt(),
     )
 
 
@@ -165,7 +165,7 @@ def _of_types(own: pl.DataFrame, vehicles: pl.DataFrame, least: int) -> pl.DataF
     what = [
         pl.col("vehicle_id").n_unique().cast(pl.Int64).alias("type_vehicles"),
         pl.col("own_center").median().alias("type_center"),
-        (pl.col("own_spread").median() ** 2 + (_NORMAL * _mad("own_center")) ** 2)
+        (pl.col("own_spread").median() ** 2 + (MAD_TO_SIGMA * _mad("own_center")) ** 2)
         .sqrt()
         .alias("type_spread"),
     ]

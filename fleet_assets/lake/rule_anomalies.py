@@ -8,16 +8,18 @@ from typing import Final
 
 import polars as pl
 
-from fleet_assets.anomalies.from_codes import code_anomalies
 from fleet_assets.anomalies.from_findings import rule_anomalies
 from fleet_assets.anomalies.long import LONGEST
-from fleet_assets.lake.by_onset import ByOnset
+from fleet_assets.lake.by_onset import ByOnset, Following, by_chains
 from fleet_assets.lake.chains import Chains, hours_of, read_groups
-from fleet_assets.lake.segments import CODES, SEGMENTS, pieces_in
-from fleet_assets.lake.store import Lake, TableSnapshot
+from fleet_assets.lake.segments import SEGMENTS, pieces_in
+from fleet_assets.lake.store import TableSnapshot
 from fleet_assets.rules.book import RuleBook
 
 RULE_ANOMALIES: Final = "rule_anomalies"
+FOLLOWS: Final = Following.of_found(RULE_ANOMALIES, SEGMENTS)
+LONGEST_SILENT: Final = LONGEST + timedelta(days=7, hours=1)
+"""An anomaly is no longer than this, with the silence that it survives."""
 _GROUP: Final = ("vehicle_id", "anomaly_type")
 
 
@@ -29,58 +31,28 @@ def by_rules(book: RuleBook) -> ByOnset:
         return rule_anomalies(pieces_in(rows), signals, book, horizon)
 
     return ByOnset(
-        RULE_ANOMALIES,
+        FOLLOWS,
         SEGMENTS,
         "anomaly_id",
-        lambda segments: _chains(segments, book),
+        _GROUP,
+        by_chains(lambda segments: _chains(segments, book)),
         make,
         silent_after=pl.col("closes_at"),
-        longest=LONGEST + timedelta(days=7, hours=1),  # and the silence that it survives
-        mine=~_of_codes(book),
+        longest=LONGEST_SILENT,
+        mine=~pl.any_horizontal(of_history(book).values()),
     )
 
 
-def by_codes(lake: Lake, book: RuleBook) -> ByOnset:
-    """How the anomalies of trouble codes follow from `vehicle_codes` and trips.
-
-    Whether a code is new depends on all of a vehicle's history, which is read if it has any code.
-    """
-
-    def chains(codes: TableSnapshot) -> Chains:
-        group = ("vehicle_id",)
-
-        def read(some: Sequence[str], groups: pl.DataFrame | None) -> pl.DataFrame:
-            return read_groups(codes.scan(codes.files_of(some)), groups, group)
-
-        def everywhere(rows: pl.DataFrame, _: datetime) -> pl.DataFrame:
-            return rows.filter(pl.col("code").is_not_null()).select("vehicle_id").unique()
-
-        return Chains(group, hours_of(codes), read, everywhere, everywhere)
-
-    def make(rows: pl.DataFrame, horizon: datetime) -> pl.DataFrame:
-        whose = rows.filter(pl.col("code").is_not_null())["vehicle_id"].unique()
-        trips = lake.open("trips").read(
-            columns=["vehicle_id", "started_at", "ended_at"],
-            where=(pl.col("trip_kind") == "motion") & pl.col("vehicle_id").is_in(whose.implode()),
-        )
-        told = rows.filter(pl.col("vehicle_id").is_in(whose.implode()))
-        return code_anomalies(told, trips, book, horizon)
-
-    return ByOnset(
-        RULE_ANOMALIES,
-        CODES,
-        "anomaly_id",
-        chains,
-        make,
-        silent_after=pl.col("closes_at"),
-        longest=LONGEST + timedelta(days=7, hours=1),
-        mine=_of_codes(book),
-    )
-
-
-def _of_codes(book: RuleBook) -> pl.Expr:
-    rules = {rule.id for catalogue in book.catalogues for rule in catalogue.rules if rule.by_code}
-    return pl.col("condition").str.slice(0, 3).is_in(sorted(rules))
+def of_history(book: RuleBook) -> dict[str, pl.Expr]:
+    """Which findings come from local days, from trips and from trouble codes, not from segments."""
+    rules = [rule for catalogue in book.catalogues for rule in catalogue.rules]
+    ids = {
+        "days": {rule.id for rule in rules if rule.daily},
+        "trips": {rule.id for rule in rules if rule.by_trip},
+        "codes": {rule.id for rule in rules if rule.by_code},
+    }
+    of = pl.col("condition").str.slice(0, 3)
+    return {what: of.is_in(sorted(those)) for what, those in ids.items()}
 
 
 def _chains(segments: TableSnapshot, book: RuleBook) -> Chains:

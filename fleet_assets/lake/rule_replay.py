@@ -50,6 +50,11 @@ class Replayed:
     rows: int
     vehicle_days: float
 
+    def with_more(self, findings: Sequence[pl.DataFrame]) -> Replayed:
+        """With further findings of each variant."""
+        both = zip(self.findings, findings, strict=True)
+        return replace(self, findings=tuple(pl.concat(pair) for pair in both))
+
 
 def replay(
     telemetry: TableSnapshot,

@@ -11,7 +11,7 @@ import polars as pl
 
 from fleet_assets.contracts.tables import TABLE_BY_NAME
 from fleet_assets.fault_points import fault_point
-from fleet_assets.lake.by_onset import ByOnset, found_id, seen_id
+from fleet_assets.lake.by_onset import ByOnset, Following, by_chains, found_id, seen_id
 from fleet_assets.lake.chains import Chains, hours_of, read_groups
 from fleet_assets.lake.follow import hours_behind, telemetry_marks
 from fleet_assets.lake.marks import app_id
@@ -21,14 +21,16 @@ from fleet_assets.telemetry.validation import InvalidHourError, Verdict, validat
 from fleet_assets.trips.limits import TripLimits, trip_limits
 from fleet_assets.trips.pieces import TRIP_PIECE_SCHEMA, trip_pieces
 from fleet_assets.trips.stitch import stitch_trips
+from fleet_assets.trips.told import NAMED
 from partitions.hours import hour_start
 
 TRIP_SEGMENTS: Final = "trip_segments"
 TRIPS: Final = "trips"
+FOLLOWS: Final = Following.of_found(TRIPS, TRIP_SEGMENTS)
 _CONTEXT: Final = timedelta(minutes=10)
 """How far a step may come from beyond the hour."""
-_NUMBERS: Final = ["speed", "engine_rpm", "odometer", "gps_lat", "gps_lon"]
-_AS_THEY_ARE: Final = ["ignition", "driver_id"]
+_NUMBERS: Final = ["speed", "engine_rpm", "odometer", "gps_lat", "gps_lon", "fuel_level"]
+_AS_THEY_ARE: Final = ["driver_id", *sorted(set(NAMED.values()) - set(_NUMBERS))]
 _GROUP: Final = ("vehicle_id", "trip_kind")
 _LONGEST_TRIP: Final = timedelta(days=7)
 """So far back a trip is looked for that spans an hour which has changed."""
@@ -97,10 +99,11 @@ def by_travel() -> ByOnset:
         ).select(pl.col(n).cast(kind) for n, kind in TABLE_BY_NAME[TRIPS].polars_schema.items())
 
     return ByOnset(
-        TRIPS,
+        FOLLOWS,
         TRIP_SEGMENTS,
         "trip_id",
-        lambda segments: _chains(segments, limits),
+        _GROUP,
+        by_chains(lambda segments: _chains(segments, limits)),
         make,
         silent_after=pl.col("ended_at") + rest,
         longest=_LONGEST_TRIP,

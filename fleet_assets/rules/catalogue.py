@@ -40,7 +40,7 @@ SAME_FOR_ALL: Final = frozenset({"count", "window_s", "slope_base_s", "mean_wind
 """Numbers that vehicles which are judged together share: none of them can have one of its own."""
 FROM_VEHICLE: Final = ("redline_rpm", "nominal_voltage", "tank_gallons")
 """Numbers of a vehicle that parameters may depend on."""
-EXEMPTING: Final = ("status", "refrigerated", "vehicle_type", "fleet_id", "model")
+EXEMPTING: Final = ("status", "refrigerated", "has_pto", "vehicle_type", "fleet_id", "model")
 
 
 class _Strict(BaseModel):
@@ -94,7 +94,7 @@ class Parameter(_Strict):
 class Exemption(_Strict):
     """Vehicles that a rule does not judge."""
 
-    attribute: Literal["status", "refrigerated", "vehicle_type", "fleet_id", "model"]
+    attribute: Literal["status", "refrigerated", "has_pto", "vehicle_type", "fleet_id", "model"]
     equals: str | bool
     reason: str = Field(min_length=1)
 

@@ -67,14 +67,6 @@ def with_stages(catalogue: Catalogue, stages: Mapping[str, str]) -> Catalogue:
     return catalogue
 
 
-def beyond_samples(rule: Rule) -> str | None:
-    """What a rule looks at that no backtest judges yet, as it judges samples; None if nothing."""
-    for is_so, what in ((rule.daily, "days"), (rule.by_trip, "trips"), (rule.by_code, "codes")):
-        if is_so:
-            return what
-    return None
-
-
 def _with_rule(catalogue: Catalogue, rule: Rule, **changes: object) -> Catalogue:
     other = rule.model_copy(update=changes)
     rules = tuple(other if r.id == rule.id else r for r in catalogue.rules)

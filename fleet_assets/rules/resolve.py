@@ -28,6 +28,8 @@ VEHICLE_SCHEMA: Final = pl.Schema(
         "redline_rpm": pl.Float64(),
         "nominal_voltage": pl.Float64(),
         "tank_gallons": pl.Float64(),
+        "has_pto": pl.Boolean(),
+        "time_zone": pl.String(),
     }
 )
 """Attributes of vehicles from a time on, until the vehicle's next row."""

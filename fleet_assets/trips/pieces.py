@@ -16,6 +16,7 @@ from fleet_assets.episodes.pieces import RUN, pieces
 from fleet_assets.episodes.runs import Line
 from fleet_assets.trips.limits import TripLimits
 from fleet_assets.trips.steps import SUMS, with_steps
+from fleet_assets.trips.told import at_ends, readings
 
 MOTION: Final = "motion"
 IGNITION: Final = "ignition"
@@ -43,6 +44,10 @@ TRIP_PIECE_SCHEMA: Final = pl.Schema(
         **{f"{name}_entering": pl.Float64() for name in _FIRST_AND_LAST},
         **{f"{name}_leaving": pl.Float64() for name in _FIRST_AND_LAST},
         "driver_id": pl.String(),
+        "named": pl.Int64(),  # bits of the signals that any of its rows names
+        # fuel levels near its two ends, each with its time in one number
+        "fuel_first": pl.List(pl.Int64()),
+        "fuel_last": pl.List(pl.Int64()),
     }
 )
 
@@ -55,7 +60,8 @@ def trip_pieces(
     Args:
         telemetry: rows in order of vehicle and event time: `vehicle_id`, `event_time`, `conflict`,
             `driver_id`, `ignition`, `speed` (mph), `engine_rpm`, `odometer` (mi), `gps_lat`,
-            `gps_lon` (degrees); before the window's own at least the last `rest_s` as context.
+            `gps_lon` (degrees), `fuel_level` (%), `null_signals`, `invalid_values` and the other
+            signals of `NAMED`; before the window's own at least the last `rest_s` as context.
         limits: what makes a trip.
         window_start_us: event time in µs; rows before it are context, to which nothing is credited.
 
@@ -86,7 +92,9 @@ def _of_kind(rows: pl.DataFrame, kind: str, limits: TripLimits, start_us: int) -
         .filter(pl.col("at_us") >= start_us)
         .with_columns(is_silent=silent, seen_us=pl.when(~silent).then("step"))
     )
-    tiled = own.hstack([_tiles(own, limits)])
+    tiled = own.hstack([_tiles(own, limits)]).with_columns(
+        reading=readings("fuel_level", "at_us", ["vehicle_id", "tile"])
+    )
     sums = ("seen_us", *SUMS)
     return (
         tiled.group_by("vehicle_id", "tile", maintain_order=True)
@@ -107,6 +115,8 @@ def _of_kind(rows: pl.DataFrame, kind: str, limits: TripLimits, start_us: int) -
             **{f"{name}_entering": pl.col(f"{name}_there").first() for name in _FIRST_AND_LAST},
             **{f"{name}_leaving": pl.col(f"{name}_there").last() for name in _FIRST_AND_LAST},
             driver_id=pl.col("driver_id").drop_nulls().first(),
+            named=pl.col("named").bitwise_or(),
+            **at_ends("reading"),
         )
         .with_columns(trip_kind=pl.lit(kind))
         .select(pl.col(name).cast(dtype) for name, dtype in TRIP_PIECE_SCHEMA.items())

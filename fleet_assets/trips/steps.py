@@ -11,6 +11,7 @@ from typing import Final
 import polars as pl
 
 from fleet_assets.trips.limits import TripLimits
+from fleet_assets.trips.told import named
 
 EARTH_M: Final = 6_371_008.8
 """Mean radius of the earth, metres (IUGG)."""
@@ -30,7 +31,7 @@ def with_steps(telemetry: pl.DataFrame, limits: TripLimits) -> pl.DataFrame:
         telemetry: rows of `telemetry` in order of vehicle and event time.
         limits: what makes a trip.
     """
-    signals = ["speed", "engine_rpm", "odometer", "gps_lat", "gps_lon"]
+    signals = ["speed", "engine_rpm", "odometer", "gps_lat", "gps_lon", "fuel_level"]
     known = telemetry.select(
         "vehicle_id",
         "driver_id",
@@ -38,6 +39,7 @@ def with_steps(telemetry: pl.DataFrame, limits: TripLimits) -> pl.DataFrame:
         pl.col("event_time").dt.epoch("us").alias("at_us"),
         *(_unless_conflict(pl.col(name).cast(pl.Float64), name) for name in signals),
         _unless_conflict(pl.col("ignition"), "ignition"),
+        named=named(telemetry),
         contradicted=pl.col("conflict").cast(pl.Int64).cum_sum().over("vehicle_id"),
     ).with_columns(_fix("gps_lat"), _fix("gps_lon"))
     rows = known.with_row_index("row").with_columns(

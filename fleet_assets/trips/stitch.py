@@ -14,6 +14,7 @@ import polars as pl
 from fleet_assets.trips.limits import TripLimits
 from fleet_assets.trips.pieces import TRIP_PIECE_SCHEMA
 from fleet_assets.trips.steps import M_PER_MILE, SUMS, distance_m
+from fleet_assets.trips.told import fuel_at_ends, signals_in_words
 
 _OF: Final = ["vehicle_id", "trip_kind"]
 _TIME: Final = pl.Datetime("us", "UTC")
@@ -40,6 +41,10 @@ TRIP_SCHEMA: Final = pl.Schema(
         "end_lat": pl.Float64(),
         "end_lon": pl.Float64(),
         "driver_id": pl.String(),
+        "signals": pl.String(),
+        "fuel_start_percent": pl.Float64(),
+        "fuel_end_percent": pl.Float64(),
+        "fuel_noise_percent": pl.Float64(),
     }
 )
 """`is_open`: no sample that is known has ended it. Distances are null where the signal is."""
@@ -165,12 +170,15 @@ def _trips(chained: pl.DataFrame) -> pl.DataFrame:
         end_lat=pl.col("gps_lat_last").drop_nulls().last(),
         end_lon=pl.col("gps_lon_last").drop_nulls().last(),
         driver_id=pl.col("driver_id").drop_nulls().first(),
+        named=pl.col("named").bitwise_or(),
     )
+    fuel = fuel_at_ends(inside, [*_OF, "trip"])
     ids = [
         trip_id(*onset) for onset in summed.select(*_OF, "started_us").iter_rows()
     ]  # few: one for each trip
     return (
-        summed.with_columns(
+        summed.join(fuel, on=[*_OF, "trip"], how="left", maintain_order="left")
+        .with_columns(
             trip_id=pl.Series(ids, dtype=pl.String),
             started_at=pl.from_epoch("started_us", time_unit="us").dt.replace_time_zone("UTC"),
             ended_at=pl.from_epoch("ended_us", time_unit="us").dt.replace_time_zone("UTC"),
@@ -184,6 +192,7 @@ def _trips(chained: pl.DataFrame) -> pl.DataFrame:
             idle_seconds=pl.when(pl.col("rpm_max").is_not_null()).then(
                 (pl.col("idle_us") / 1e6).round(_DECIMALS)
             ),
+            signals=signals_in_words(),
         )
         .select(pl.col(name).cast(dtype) for name, dtype in TRIP_SCHEMA.items())
         .sort(*_OF, "started_at")

@@ -16,7 +16,6 @@ from psycopg.types.json import Jsonb
 
 from fleet_assets.errors import FleetError
 from fleet_assets.rules.catalogue import Catalogue, Rule
-from fleet_assets.rules.proposal import beyond_samples
 from fleet_assets.warehouse.connection import transact
 
 _ID_LENGTH: Final = 16
@@ -93,14 +92,8 @@ def refuse_unless_it_covers(
 
     Raises:
         FleetError: no backtest is given, there is none of this id, it is not about the rule, it
-            did not judge it, or it judged it by other numbers than the catalogue's; or none can.
+            did not judge it, or it judged it by other numbers than the catalogue's.
     """
-    what = beyond_samples(rule)
-    if what is not None:
-        raise FleetError(
-            f"{rule.id} looks at {what}, which no backtest judges yet: it goes live by its stage in"
-            " a release of the catalogue."
-        )
     cure = f"`fleet backtest --set {rule.id}.stage=live` prints the id of one that does."
     if backtest_id is None:
         raise FleetError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Collection, Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,10 @@ from warehouse_data import query
 
 from fleet_assets.assets.platform import Platform
 from fleet_assets.kafka.topic import topic_state
-from fleet_assets.lake.by_onset import seen_id
+from fleet_assets.lake.by_onset import newest_event
+from fleet_assets.lake.chains import hours_of
 from fleet_assets.lake.conservation import account, offset_differences
 from fleet_assets.lake.landed import landed_hours
-from fleet_assets.lake.log import all_marks
 from fleet_assets.lake.rule_anomalies import by_rules
 from fleet_assets.lake.segments import refresh_segments
 from fleet_assets.lake.store import Lake
@@ -203,12 +203,13 @@ def assert_anomalies_as_in_one_pass(platform: Platform) -> str:
         assert_frame_equal(lake.open(name).read().sort(order), rows.sort(order))
     told = []
     for what in (by_rules(book), by_travel()):
-        pieces = lake.open(what.pieces)
-        newest = max(v for k, v in all_marks(pieces.delta).items() if k.startswith(seen_id("")))
-        horizon = datetime.fromtimestamp(newest / 1e6, UTC)
-        rows = what.chains(pieces).read(what.chains(pieces).hours, None)
-        stored = lake.open(what.table).read().sort(what.key)
-        assert_frame_equal(stored, what.make(rows, horizon).sort(what.key))
+        pieces = lake.open(what.follows.pieces)
+        hours = hours_of(pieces)
+        nothing = pl.DataFrame(schema=dict.fromkeys([*what.group, "first", "last"], pl.String))
+        rows = what.gather(pieces, hours[0], hours[-1], nothing).rows
+        stored = lake.open(what.table).read().filter(what.mine).sort(what.key)
+        made = what.make(rows, newest_event(lake, what.clock))
+        assert_frame_equal(stored, made.sort(what.key))
         told.append(f"{stored.height} {what.table.replace('_', ' ')}")
     shown = lake.open("anomalies").read().sort("anomaly_id")
     live = lake.open("rule_anomalies").read().filter(pl.col("stage") == "live")

@@ -133,16 +133,6 @@ def test_a_proposal_covers_a_rule_that_found_nothing(url: str) -> None:
     assert stages_at(url, BEGIN) == {"R32": "live"}
 
 
-def test_a_rule_that_no_backtest_judges_cannot_rest_on_one(url: str) -> None:
-    by = backtest(url, rules=with_rule("R17", stage="live"), texts=("R17.stage=live",))
-    with pytest.raises(
-        FleetError, match="R17 looks at days, which no backtest judges yet: it goes"
-    ):
-        put(url, "live", rule="R17", by=by)
-    put(url, "shadow", rule="R17")
-    assert stages_at(url, BEGIN) == {"R17": "shadow"}
-
-
 def test_the_database_itself_holds_up_a_rule_without_a_backtest(url: str) -> None:
     put(url, "shadow")
     with pytest.raises(psycopg.errors.CheckViolation, match="live_needs_a_backtest"):

@@ -23,12 +23,13 @@ ADAPTERS = ("fleet_assets.kafka", "fleet_assets.lake", "fleet_assets.warehouse")
 REJECTS = "fleet_assets.rejects"
 RULE_FLOW = "fleet_assets.rule_flow"
 FLOW, ASSETS, SENSORS = "fleet_assets.flow", "fleet_assets.assets", "sensors"
-BASICS = ("fleet_assets.errors", "fleet_assets.fault_points")
+BASICS = ("fleet_assets.errors", "fleet_assets.fault_points", "fleet_assets.robust")
 SETTINGS = "fleet_assets.settings"
 FOUNDATION = (*BASICS, CONTRACTS, TIME)
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "fleet_assets.errors": (),
     "fleet_assets.fault_points": (),
+    "fleet_assets.robust": (),
     SETTINGS: BASICS,
     CONTRACTS: (),
     "partitions.definitions": (TIME,),

@@ -10,7 +10,7 @@ import pytest
 from drives import vehicle
 from telemetry_data import LATE_AFTER, land_values, message
 
-from fleet_assets.lake.by_onset import hours_left, stitch_hours
+from fleet_assets.lake.by_onset import stitch_hours
 from fleet_assets.lake.refresh import newest_raw_versions, refresh_hour
 from fleet_assets.lake.rule_anomalies import by_rules
 from fleet_assets.lake.rule_replay import Variant, pinned_intervals, replay
@@ -60,7 +60,8 @@ def test_it_finds_what_the_pipeline_finds_of_a_slow_vehicle(lake: Lake) -> None:
     book = RuleBook(releases(), VEHICLES)
     for hour in newest_raw_versions(lake.open("raw_telemetry")):
         refresh_segments(lake, hour, book)
-    stitch_hours(lake, hours_left(lake, "rule_anomalies", "segments"), by_rules(book))
+    what = by_rules(book)
+    stitch_hours(lake, what.follows.hours_left(lake), what)
     made = lake.open("rule_anomalies").read().select(OF).sort(OF)
     speeding = made.filter(pl.col("rule_id") == "R21")
     assert speeding["started_at"].to_list() == [START + 30 * SLOW]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from math import asin, cos, radians, sin, sqrt
+from statistics import median
 from typing import Any
 
 import polars as pl
@@ -32,6 +33,9 @@ SCHEMA = pl.Schema(
         "odometer": pl.Float64(),
         "gps_lat": pl.Float64(),
         "gps_lon": pl.Float64(),
+        "fuel_level": pl.Float64(),
+        "null_signals": pl.List(pl.String()),
+        "invalid_values": pl.String(),
     }
 )
 
@@ -49,6 +53,9 @@ class Row:
     position: tuple[float, float] | None = None
     driver: str | None = None
     conflict: bool = False
+    fuel: float | None = None
+    nulls: tuple[str, ...] = ()
+    refused: str | None = None
 
 
 def table(rows: list[Row]) -> pl.DataFrame:
@@ -56,7 +63,8 @@ def table(rows: list[Row]) -> pl.DataFrame:
     return pl.DataFrame(
         [
             (r.vehicle, START + timedelta(seconds=r.second), r.conflict, r.driver, r.ignition,
-             r.speed, r.rpm, r.odometer, *(r.position or (None, None)))
+             r.speed, r.rpm, r.odometer, *(r.position or (None, None)), r.fuel, list(r.nulls),
+             None if r.refused is None else f'{{"{r.refused}": {{"value": "9"}}}}')
             for r in ordered
         ],
         schema=SCHEMA, orient="row",
@@ -201,7 +209,34 @@ def summary(vehicle: str, kind: str, inside: list[Row], mine: list[Row]) -> tupl
         max(speeds, default=None), max(rpms, default=None),
         fixes[0] if fixes else None, fixes[-1] if fixes else None,
         drivers[0] if drivers else None,
+        ",".join(sorted({name for r in inside for name in names_of(r)})),
+        *fuel_of(inside),
     )  # fmt: skip
+
+
+def names_of(row: Row) -> set[str]:
+    """Signals that it names, whatever it says of them."""
+    values = {
+        "speed": row.speed, "engine_rpm": row.rpm, "odometer": row.odometer, "gps": row.position,
+        "fuel_level": row.fuel, "ignition": row.ignition,
+    }  # fmt: skip
+    told = {name for name, value in values.items() if value is not None}
+    return told | set(row.nulls) | ({row.refused} if row.refused else set())
+
+
+def fuel_of(inside: list[Row]) -> tuple[float | None, float | None, float | None]:
+    """Medians of the first of each 30 s, ten at each end, and how far they are off."""
+    by_time: dict[int, float] = {}
+    epoch = round(START.timestamp())
+    for r in inside:
+        if r.fuel is not None and not r.conflict:
+            by_time.setdefault((epoch + r.second) // 30, r.fuel)
+    levels = list(by_time.values())
+    ends = levels[:10], levels[-10:]
+    if len(levels) < 3:
+        return None, None, None
+    off = [abs(level - median(end)) for end in ends for level in end]
+    return median(ends[0]), median(ends[1]), round(1.4826 * median(off), 3)
 
 
 def as_tuples(found: pl.DataFrame) -> list[tuple[Any, ...]]:
@@ -220,7 +255,8 @@ def as_tuples(found: pl.DataFrame) -> list[tuple[Any, ...]]:
               ("gps_miles", "speed_miles", "odometer_miles", "idle_seconds")),
             t["speed_max_mph"], t["rpm_max"],
             position(t["start_lat"], t["start_lon"]), position(t["end_lat"], t["end_lon"]),
-            t["driver_id"],
+            t["driver_id"], t["signals"],
+            *(rounded(t[f"fuel_{name}_percent"]) for name in ("start", "end", "noise")),
         )
         for t in found.sort("vehicle_id", "trip_kind", "started_at").to_dicts()
     ]  # fmt: skip
@@ -248,6 +284,9 @@ def histories(draw: st.DrawFn) -> list[Row]:
                     (48.0 + place / 1e6, 9.0) if draw(st.booleans()) else None,
                     draw(st.sampled_from([None, "d1", "d2"])),
                     draw(st.sampled_from([False, False, False, True])),
+                    draw(st.sampled_from([None, 20.0, 55.1, 80.0])),
+                    draw(st.sampled_from([(), (), ("coolant_temp",), ("speed", "heading")])),
+                    draw(st.sampled_from([None, None, "engine_rpm"])),
                 )
             )
     return [replace(r, driver=None) if r.conflict else r for r in rows]

@@ -24,6 +24,10 @@ select
     end_lat,
     end_lon,
     driver_id,
+    signals,
+    fuel_start_percent,
+    fuel_end_percent,
+    fuel_noise_percent,
     event_hour,
     extract(epoch from ended_at - started_at)::double precision as duration_seconds,
     coalesce(odometer_miles, gps_miles, speed_miles) as distance_miles
