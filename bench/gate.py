@@ -29,7 +29,7 @@ from bench.real_rules import (
 from fleet_assets.commands import simulate
 from fleet_assets.fleet_sim.truth import read_truth
 from fleet_assets.rules.backtest import compare, report
-from fleet_assets.rules.catalogue import CATALOGUE, read_catalogue
+from fleet_assets.rules.catalogue import CATALOGUE, Catalogue, read_catalogue
 from fleet_assets.rules.gate import (
     against_truth,
     broken_by_alarms,
@@ -37,6 +37,7 @@ from fleet_assets.rules.gate import (
     broken_by_truth,
     last_release,
     read_gates,
+    rules_against_truth,
 )
 from fleet_assets.rules.resolve import VEHICLE_SCHEMA
 
@@ -62,6 +63,7 @@ def main(proposed: str | None = None) -> int:
     )
     measured = against_truth(found, truth)
     _print(console, measured, "simulated fleets with known faults")
+    _print(console, _beside_catalogue(found, truth, catalogue), "precision by rule")
     broken = broken_by_truth(gates, measured)
     real = real_telemetry()
     if real.is_empty():
@@ -83,6 +85,22 @@ def main(proposed: str | None = None) -> int:
         console.print(f"[red]broken[/red] {line}", highlight=False)
     console.print("all gates are kept" if not broken else f"{len(broken)} gates are broken")
     return 1 if broken else 0
+
+
+def _beside_catalogue(
+    found: pl.DataFrame, truth: pl.DataFrame, catalogue: Catalogue
+) -> pl.DataFrame:
+    """What was measured of each rule, and what its confidence goes by."""
+    stated = {
+        rule.id: f"{rule.precision.share:.3f} of {rule.precision.findings}"
+        for rule in catalogue.rules
+        if rule.precision is not None
+    }
+    return rules_against_truth(found, truth).with_columns(
+        in_the_catalogue=pl.col("rule_id").replace_strict(
+            stated, default="not measured", return_dtype=pl.String
+        )
+    )
 
 
 def _simulated(seed: int) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:

@@ -13,6 +13,7 @@ import polars as pl
 from fleet_assets.anomalies.long import LONGEST
 from fleet_assets.rules.book import RuleBook
 from fleet_assets.rules.catalogue import Rule
+from fleet_assets.rules.confidence import Prior, expected_precision
 from partitions.hours import hour_key
 
 _ID_LENGTH: Final = 32
@@ -51,6 +52,7 @@ def told(row: Mapping[str, Any], book: RuleBook) -> dict[str, Any]:
     rule = catalogue.rule(row["rule_id"])
     peak = _peak(row["peak"], rule)
     limit = row["limit"]
+    signals = json.loads(row["signals"] or "{}")
     number = row["number"]
     own_id = _part_id(row, number)
     history = [
@@ -64,7 +66,7 @@ def told(row: Mapping[str, Any], book: RuleBook) -> dict[str, Any]:
         "unit": rule.unit,
         "samples": row["samples"],
         "duration_s": (row["ended_at"] - row["started_at"]).total_seconds(),
-        "signals": json.loads(row["signals"] or "{}"),
+        "signals": signals,
     }
     _, _, subject = str(row["condition"]).partition("/")
     if subject:
@@ -74,7 +76,7 @@ def told(row: Mapping[str, Any], book: RuleBook) -> dict[str, Any]:
         "anomaly_id": own_id,
         "rule_version": rule.version,
         "severity_history": json.dumps(history),
-        "confidence": confidence(rule, peak, limit),
+        "confidence": confidence(rule, catalogue.unmeasured, peak, limit, signals),
         "continues_id": _part_id(row, number - 1) if number else None,
         "evidence": json.dumps(evidence),
         "description": rule.says.format(
@@ -87,13 +89,25 @@ def told(row: Mapping[str, Any], book: RuleBook) -> dict[str, Any]:
     }
 
 
-def confidence(rule: Rule, peak: float | None, limit: float | None) -> float:
-    """From `least` to `most` with the margin over the limit, as the catalogue's head says."""
-    of = rule.confidence
-    if peak is None or not limit:
-        return of.least
-    margin = abs(peak - limit) / abs(limit)
-    return round(of.least + (of.most - of.least) * min(1.0, margin / of.full_margin), 4)
+def confidence(
+    rule: Rule,
+    unmeasured: Prior,
+    peak: float | None,
+    limit: float | None,
+    signals: Mapping[str, Any],
+) -> float:
+    """How sure a finding is, 0 to 1: the formula of the catalogue's head.
+
+    Args:
+        rule: the highest tier that was reached.
+        unmeasured: what the catalogue holds of rules that nobody has measured.
+        peak: how far the measured value went.
+        limit: the number that was passed, in the same unit.
+        signals: values at the first sample, by name.
+    """
+    agreed = 1.0 if rule.agreement is None else rule.agreement.of(signals, limit)
+    expected = expected_precision(rule.precision, unmeasured)
+    return round(rule.confidence.of(peak, limit) * expected * agreed, 4)
 
 
 def duration_in_words(span: timedelta) -> str:

@@ -75,7 +75,7 @@ def show(
     from rich.console import Console
 
     from fleet_assets.rules.catalogue import CATALOGUE, read_catalogue
-    from fleet_assets.rules.document import in_words
+    from fleet_assets.rules.document import confidence_in_words, in_words
 
     found = read_catalogue(catalogue or CATALOGUE)
     rule = found.rule(rule_id.upper())
@@ -90,6 +90,7 @@ def show(
         "needs": ", ".join(rule.needs),
         "needs one of": ", ".join(rule.needs_any),
         "exempt": "; ".join(e.reason for e in (*found.exempt_always, *rule.exempt)),
+        "confidence": confidence_in_words(found, rule),
         "says": rule.says,
         "action": rule.action,
         "source": rule.source,

@@ -79,7 +79,7 @@ _OF_ANOMALY: Final = (
     Column("rule_version", INT, "Version of that rule.", nullable=True),
     Column("severity", TEXT, "The highest reached.", allowed=SEVERITIES),
     Column("severity_history", TEXT, "JSON list: when each severity was reached, and by which rule."),
-    Column("confidence", REAL, "By the margin over the limit, as the catalogue says.", minimum=0, maximum=1),
+    Column("confidence", REAL, "By the margin over the limit, the rule's precision and a signal that agrees, as the catalogue says.", minimum=0, maximum=1),
     Column("started_at", UTC_MICROSECONDS, "First sample that sets the condition."),
     Column("ended_at", UTC_MICROSECONDS, "Last sample for which it is true, so far."),
     Column("detected_at", UTC_MICROSECONDS, "Earliest event time at which it could be told."),

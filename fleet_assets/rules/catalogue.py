@@ -23,6 +23,7 @@ from pydantic import (
 
 from fleet_assets.contracts.signals import SIGNAL_BY_NAME
 from fleet_assets.errors import FleetError
+from fleet_assets.rules.confidence import Agreement, Confidence, Precision, Prior
 
 CATALOGUE: Final = Path(__file__).with_name("catalogue.yaml")
 VEHICLE_TYPES: Final = ("sedan", "suv", "van", "truck")
@@ -99,18 +100,6 @@ class Exemption(_Strict):
     reason: str = Field(min_length=1)
 
 
-class Confidence(_Strict):
-    """Confidence grows from `least` to `most` with the margin over the limit.
-
-    Attributes:
-        full_margin: margin, as a share of the limit, at which it is `most`.
-    """
-
-    least: float = Field(ge=0, le=1)
-    most: float = Field(ge=0, le=1)
-    full_margin: float = Field(gt=0)
-
-
 class CodeSeverity(_Strict):
     """Severity of a class of trouble codes."""
 
@@ -143,6 +132,8 @@ class Rule(_Strict):
     severity_of_code: tuple[CodeSeverity, ...] = ()
     unit: str
     confidence: Confidence
+    agreement: Agreement | None
+    precision: Precision | None
     limit_is: str | dict[str, str] = "set"
     says: str
     action: str = Field(min_length=1)
@@ -154,6 +145,11 @@ class Rule(_Strict):
     @classmethod
     def _off_is_a_word(cls, given: Any) -> Any:
         return "off" if given is False else given  # YAML reads a bare `off` as false
+
+    @field_validator("agreement", mode="before")
+    @classmethod
+    def _none_agrees(cls, given: Any) -> Any:
+        return None if given == "none" else given
 
     @field_validator("type")
     @classmethod
@@ -239,11 +235,13 @@ class Catalogue(_Strict):
 
     Attributes:
         effective_from: hours that begin from then on are judged by it.
+        unmeasured: what is held of rules before their precision was measured.
     """
 
     release: int = Field(ge=1)
     effective_from: AwareDatetime
     exempt_always: tuple[Exemption, ...] = ()
+    unmeasured: Prior
     rules: tuple[Rule, ...]
 
     @model_validator(mode="after")

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from fleet_assets.rules.catalogue import VEHICLE_TYPES, Catalogue, Parameter, Rule
+from fleet_assets.rules.confidence import expected_precision
 
 REGENERATE: Final = "fleet rules docs --output docs/rules.md"
 _UNITS: Final = {"duration": "s", "max_gap": "s", "window_s": "s"}
@@ -37,6 +38,30 @@ def in_words(catalogue: Catalogue, rule: Rule, name: str) -> str:
     return _value(catalogue, rule, rule.parameters[name])
 
 
+def confidence_in_words(catalogue: Catalogue, rule: Rule) -> str:
+    """What the confidence of its findings is made of."""
+    margin = rule.confidence
+    text = f"{margin.least:g} to {margin.most:g}, full at {margin.full_margin:.0%} past the limit"
+    if margin.least == margin.most:
+        text = f"{margin.least:g}"
+    expected = _number(round(expected_precision(rule.precision, catalogue.unmeasured), 3))
+    if rule.precision is None:
+        text += f"; × {expected}, as its precision is not measured"
+    else:
+        measured = rule.precision
+        text += (
+            f"; × {expected} by its precision ({measured.share:.1%} of {measured.findings:,}"
+            f" findings, {measured.origin})"
+        )
+    if rule.agreement is not None:
+        agreement = rule.agreement
+        below = " below the limit" if agreement.below_limit else ""
+        text += (
+            f"; × {agreement.without:g} without `{agreement.witness}`{below} at its first sample"
+        )
+    return text
+
+
 def _line(catalogue: Catalogue, rule: Rule) -> str:
     limit = in_words(catalogue, rule, "set") if "set" in rule.parameters else ""
     tier = f" (tier of {rule.tier_of})" if rule.tier_of else ""
@@ -60,6 +85,7 @@ def _section(catalogue: Catalogue, rule: Rule) -> list[str]:
     facts = [
         ("Needs", needs),
         ("Exempt", "; ".join(exemption.reason for exemption in rule.exempt)),
+        ("Confidence", confidence_in_words(catalogue, rule)),
         ("Says", rule.says),
         ("Action", rule.action),
         ("Source", rule.source),

@@ -68,19 +68,42 @@ def against_truth(findings: pl.DataFrame, truth: pl.DataFrame) -> pl.DataFrame:
         `anomaly_type`, `faults`, `recall`, `findings`, `precision`; null where there are none.
     """
     faults = truth.with_row_index("fault").rename({"kind": "anomaly_type"})
-    found = findings.with_row_index("finding")
-    met = faults.join(found, on=["vehicle_id", "anomaly_type"]).filter(
-        (pl.col("started_at") <= pl.col("end") + SLACK)
-        & (pl.col("ended_at") >= pl.col("start") - SLACK)
-    )
+    met = _met(findings, faults)
     recall = faults.group_by("anomaly_type").agg(
         faults=pl.len(), recall=pl.col("fault").is_in(met["fault"].unique().implode()).mean()
     )
-    precision = found.group_by("anomaly_type").agg(
-        findings=pl.len(),
-        precision=pl.col("finding").is_in(met["finding"].unique().implode()).mean(),
-    )
+    precision = _precision(findings, met, ["anomaly_type"])
     return recall.join(precision, on="anomaly_type", how="full", coalesce=True).sort("anomaly_type")
+
+
+def rules_against_truth(findings: pl.DataFrame, truth: pl.DataFrame) -> pl.DataFrame:
+    """Precision by rule: a finding is right if it meets a fault of its type.
+
+    Args:
+        findings: rows of FINDING_SCHEMA.
+        truth: `vehicle_id`, `kind` (an anomaly type), `start`, `end` of known faults.
+
+    Returns:
+        `anomaly_type`, `rule_id` (the highest tier that was reached), `findings`, `precision`.
+    """
+    faults = truth.with_row_index("fault").rename({"kind": "anomaly_type"})
+    by_rule = ["anomaly_type", "rule_id"]
+    return _precision(findings, _met(findings, faults), by_rule).sort(by_rule)
+
+
+def _met(findings: pl.DataFrame, faults: pl.DataFrame) -> pl.DataFrame:
+    """Pairs of `fault` and `finding` that belong together."""
+    found = findings.with_row_index("finding")
+    return faults.join(found, on=["vehicle_id", "anomaly_type"]).filter(
+        (pl.col("started_at") <= pl.col("end") + SLACK)
+        & (pl.col("ended_at") >= pl.col("start") - SLACK)
+    )
+
+
+def _precision(findings: pl.DataFrame, met: pl.DataFrame, of: list[str]) -> pl.DataFrame:
+    right = pl.col("finding").is_in(met["finding"].unique().implode())
+    found = findings.with_row_index("finding")
+    return found.group_by(of).agg(findings=pl.len(), precision=right.mean())
 
 
 def broken_by_truth(gates: Gates, measured: pl.DataFrame) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Final
 
 import polars as pl
 
-from fleet_assets.rules.gate import SLACK, against_truth
+from fleet_assets.rules.gate import SLACK, against_truth, rules_against_truth
 
 _SIDES: Final = ("in_force", "proposed")
 
@@ -32,8 +32,9 @@ def by_truth(
         end: of the span.
 
     Returns:
-        `anomaly_type`, `faults`, and for each side `findings_…`, `recall_…`, `precision_…`; null
-        where there is nothing to divide by.
+        `anomaly_type`, `rule_id`, `faults`, and for each side `findings_…`, `recall_…`,
+        `precision_…`; null where there is nothing to divide by. First the whole type, without
+        `rule_id`, then its rules, which no faults can be asked of.
     """
     touched = truth.filter((pl.col("end") + SLACK >= begin) & (pl.col("start") - SLACK <= end))
     whole = touched.filter((pl.col("start") >= begin) & (pl.col("end") <= end))
@@ -41,11 +42,14 @@ def by_truth(
     def measured(found: pl.DataFrame) -> pl.DataFrame:
         recall = against_truth(found, whole).select("anomaly_type", "faults", "recall")
         precision = against_truth(found, touched).select("anomaly_type", "findings", "precision")
-        return recall.join(precision, on="anomaly_type", how="full", coalesce=True)
+        by_type = recall.join(precision, on="anomaly_type", how="full", coalesce=True)
+        whole_type = by_type.with_columns(rule_id=pl.lit(""), faults=pl.col("faults").fill_null(0))
+        return pl.concat([whole_type, rules_against_truth(found, touched)], how="diagonal")
 
-    return _both(measured, in_force, proposed, ["anomaly_type"]).select(
+    return _both(measured, in_force, proposed, ["anomaly_type", "rule_id"]).select(
         "anomaly_type",
-        pl.coalesce("faults_in_force", "faults_proposed").fill_null(0).alias("faults"),
+        pl.col("rule_id").replace("", None),
+        pl.coalesce("faults_in_force", "faults_proposed").alias("faults"),
         *(pl.col(f"findings_{side}").fill_null(0) for side in _SIDES),
         *(f"{share}_{side}" for share in ("recall", "precision") for side in _SIDES),
     )

@@ -137,10 +137,14 @@ def test_known_faults_and_marks_tell_how_many_findings_are_right(
     query(url, _MARK, start + timedelta(seconds=60), start + timedelta(seconds=70))
     asking = ["--set", "R18.set=65", "--truth", str(truth)]
     found = told(asked, *asking, "--html", str(page))
-    assert found["by_truth"][-1:] == [
-        {"anomaly_type": "over_speeding", "faults": 2,
+    assert found["by_truth"][-2:] == [
+        {"anomaly_type": "over_speeding", "rule_id": None, "faults": 2,
          "findings_in_force": 0, "findings_proposed": 1,
          "recall_in_force": 0.0, "recall_proposed": 0.5,
+         "precision_in_force": None, "precision_proposed": 1.0},
+        {"anomaly_type": "over_speeding", "rule_id": "R18", "faults": None,
+         "findings_in_force": 0, "findings_proposed": 1,
+         "recall_in_force": None, "recall_proposed": None,
          "precision_in_force": None, "precision_proposed": 1.0},
     ]  # fmt: skip
     assert found["by_feedback"] == [

@@ -11,8 +11,7 @@ import pytest
 from fleet_assets.anomalies.changes import KNOWN_SCHEMA, changes
 from fleet_assets.anomalies.from_findings import with_finding_ids
 from fleet_assets.anomalies.long import LONGEST, parts_of_long
-from fleet_assets.anomalies.words import anomaly_id, confidence, duration_in_words
-from fleet_assets.rules.catalogue import read_catalogue
+from fleet_assets.anomalies.words import anomaly_id, duration_in_words
 from fleet_assets.rules.findings import FINDING_SCHEMA
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -83,17 +82,6 @@ def test_one_of_which_nothing_is_left() -> None:
     assert told(found.events, "anomaly_id", "kind", "is_gone") == [
         ("a", "revised", True), ("b", "opened", False),
     ]  # fmt: skip
-
-
-def test_confidence_grows_with_the_margin_up_to_a_bound() -> None:
-    rule = read_catalogue().rule("R01")
-    of = rule.confidence
-    assert confidence(rule, 5800, 5800) == of.least
-    assert confidence(rule, 5800 * (1 + of.full_margin / 2), 5800) == pytest.approx(
-        (of.least + of.most) / 2, abs=1e-4
-    )
-    assert confidence(rule, 9000, 5800) == of.most
-    assert confidence(rule, None, 5800) == of.least
 
 
 @pytest.mark.parametrize(

@@ -55,12 +55,24 @@ def test_both_sides_are_measured_against_the_same_faults() -> None:
     known = truth(("a", 100, 200), ("b", 100, 200))
     before = findings(("a", 110, 190))
     after = findings(("a", 110, 190), ("b", 110, 190), ("b", 500, 600), ("c", 500, 600))
-    row = by_truth(before, after, known, START, END).row(0, named=True)
-    assert row == {
-        "anomaly_type": "over_speeding", "faults": 2, "findings_in_force": 1,
+    of_type, of_rule = by_truth(before, after, known, START, END).rows(named=True)
+    assert of_type == {
+        "anomaly_type": "over_speeding", "rule_id": None, "faults": 2, "findings_in_force": 1,
         "findings_proposed": 4, "recall_in_force": 0.5, "recall_proposed": 1.0,
         "precision_in_force": 1.0, "precision_proposed": 0.5,
     }  # fmt: skip
+    nothing_asked = {"faults": None, "recall_in_force": None, "recall_proposed": None}
+    assert of_rule == of_type | {"rule_id": "R18"} | nothing_asked
+
+
+def test_each_rule_has_a_precision_of_its_own() -> None:
+    known = truth(("a", 100, 200), ("b", 100, 200))
+    found = findings(("a", 110, 190), ("b", 110, 190), ("b", 500, 600)).with_columns(
+        rule_id=pl.Series(["R18", "R19", "R19"])
+    )
+    rows = by_truth(found, findings(), known, START, END).drop_nulls("rule_id")
+    told = rows.select("rule_id", "findings_in_force", "precision_in_force", "findings_proposed")
+    assert told.rows() == [("R18", 1, 1.0, 0), ("R19", 2, 0.5, 0)]
 
 
 def test_a_fault_that_the_span_cuts_is_not_asked_for_nor_is_its_finding_wrong() -> None:
