@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ from fleet_assets.lake.ledger import (
 )
 from fleet_assets.lake.log import all_marks, mentioned_files, stored_files
 from fleet_assets.lake.refresh import app_id, refresh_hour
-from fleet_assets.lake.rule_anomalies import by_codes, by_rules
+from fleet_assets.lake.rule_anomalies import by_rules
+from fleet_assets.lake.rule_history import stitch_history
 from fleet_assets.lake.segments import refresh_segments
 from fleet_assets.lake.store import Lake
 
@@ -101,8 +103,8 @@ def test_anomalies_are_as_far_as_what_the_rules_have_found_of_the_hour(tmp_path:
     refresh_hour(lake, HOUR, KNOWN, LATE_AFTER)
     refresh_segments(lake, HOUR, book())
     assert rows(lake)[HOUR, "rule_anomalies"]["processed_version"] is None
-    for what in (by_rules(book()), by_codes(lake, book())):
-        stitch_hours(lake, [HOUR], what)
+    stitch_hours(lake, [HOUR], by_rules(book()))
+    list(stitch_history(lake, book(), timedelta(), datetime.now(UTC)))
     stitched = rows(lake)
     assert stitched[HOUR, "rule_anomalies"]["processed_version"] > newest
     assert stitched[HOUR, "anomalies"]["processed_version"] is None
