@@ -285,6 +285,39 @@ def test_values_move_in_the_vehicles_own_steps() -> None:
     assert step_of(np.array([5.0, np.nan]), "speed", CATALOGUE.steps["speed"]) == 0.01
 
 
+@pytest.mark.parametrize(("level", "is_up"), [(97, False), (2, True)])
+def test_a_direction_is_chosen_in_which_the_magnitude_can_be_sent(level: int, is_up: bool) -> None:
+    throttle = pl.lit(level).cast(pl.Decimal(5, 2))
+    telemetry = healthy(minutes=59).with_columns(throttle_position=throttle)
+    only = _only("bias", "throttle_position")
+    for seed in range(20):
+        for planned in plan(telemetry, seed, Chosen(untouched=0), only).iter_rows(named=True):
+            assert planned["is_up"] is is_up
+
+
+def test_values_off_the_grid_stay_where_no_spike_hits_them() -> None:
+    rpm = pl.col("engine_rpm").cast(pl.Float64).round()
+    odd = pl.when(pl.int_range(pl.len()) % 200 == 7).then(rpm + 0.37).otherwise(rpm)
+    telemetry = healthy().with_columns(odd.cast(pl.Decimal(7, 2)).alias("engine_rpm"))
+    chosen = Chosen(["spike"], untouched=0)
+    for seed in range(20):
+        found = plan(telemetry, seed, chosen, _only("spike", "engine_rpm"))
+        assert found["steps"].to_list() == [[1.0]]
+        after, truth = inject(telemetry, found)
+        length = (truth["ended_at"] - truth["started_at"]).dt.total_seconds()[0]
+        changed = (after["engine_rpm"] != telemetry["engine_rpm"]).sum()
+        assert 0 < changed <= length // SPIKE_EVERY_S + 1
+
+
+def test_a_fault_that_changes_nothing_is_not_true() -> None:
+    telemetry = healthy()
+    planned = plan(telemetry, 1, Chosen(["scale"], untouched=0), _only("scale", "speed"))
+    without = telemetry.with_columns(speed=pl.lit(None, pl.Decimal(5, 2)))
+    after, truth = inject(without, planned)
+    assert after.equals(without)
+    assert truth.is_empty()
+
+
 def test_values_are_clipped_as_the_encoding_clips_them() -> None:
     sent = on_the_wire(np.array([-3.0, 99.994, 120.0, np.nan]), "throttle_position", 0.01)
     assert sent[:3].tolist() == [0.0, 99.99, 100.0]

@@ -21,7 +21,7 @@ from fleet_assets.injection.catalogue import read_catalogue
 from fleet_assets.injection.draws import in_split
 from fleet_assets.injection.inject import inject
 from fleet_assets.injection.plan import Chosen, plan
-from fleet_assets.injection.truth import read_truth
+from fleet_assets.injection.truth import read_truth, write_truth
 from fleet_assets.telemetry.decode import decode
 
 SIGNALS = ["engine_rpm", "speed", "coolant_temp"]
@@ -152,6 +152,14 @@ def test_a_file_that_is_not_there_and_truth_that_is_none_are_named(tmp_path: Pat
         read_truth(tmp_path / "other.csv")
     with pytest.raises(FleetError, match="cannot be read"):
         read_truth(tmp_path / "gone.csv")
+
+
+def test_truth_is_read_as_it_was_written(tmp_path: Path) -> None:
+    telemetry = healthy(minutes=170, rate_hz=3.7)
+    _, truth = inject(telemetry, plan(telemetry, 2, Chosen(untouched=0)))
+    assert (truth["started_at"].dt.microsecond() > 0).any()
+    write_truth(tmp_path / "new" / "truth.csv", truth)
+    assert read_truth(tmp_path / "new" / "truth.csv").equals(truth)
 
 
 def test_all_kinds_are_listed() -> None:
