@@ -23,12 +23,16 @@ from fleet_assets.episodes.stitch import TIME
 from fleet_assets.rules.catalogue import Catalogue, read_catalogue
 from fleet_assets.rules.detect import pieces_of
 from fleet_assets.rules.detectors import DETECTORS
+from fleet_assets.rules.history.find import trip_findings
 from fleet_assets.rules.repeated import findings_of
 from fleet_assets.rules.resolve import VEHICLE_SCHEMA, InForce, resolve
 from fleet_assets.rules.samples import samples_of
 from fleet_assets.telemetry.hour import step
 from fleet_assets.telemetry.placement import place
 from fleet_assets.telemetry.time_policy import ANY_TIME
+from fleet_assets.trips.limits import trip_limits
+from fleet_assets.trips.pieces import trip_pieces
+from fleet_assets.trips.stitch import stitch_trips
 
 WANTED: Final = [s.name for s in SIGNALS if s.kind in ("number", "boolean")]
 HEALTH_TYPES: Final = (
@@ -128,7 +132,7 @@ def real_vehicles() -> pl.DataFrame:
 def real_findings(
     telemetry: pl.DataFrame, vehicles: pl.DataFrame, catalogue: Catalogue | None = None
 ) -> pl.DataFrame:
-    """Findings of all rules that look at one window."""
+    """Findings of the rules that look at samples and at trips."""
     catalogue = catalogue or read_catalogue()
     samples = samples_of(telemetry, WANTED)
     steps = telemetry.select(
@@ -136,7 +140,12 @@ def real_findings(
     )
     usual = steps.group_by("vehicle_id").agg(pl.col("step").median() / 1e6)
     known = InForce(vehicles, interval_s=dict(usual.iter_rows()))
-    return findings_of(pieces_of(samples, resolve(catalogue, samples, known), DETECTORS), catalogue)
+    found = findings_of(
+        pieces_of(samples, resolve(catalogue, samples, known), DETECTORS), catalogue
+    )
+    trips = stitch_trips(trip_pieces(telemetry, trip_limits()), trip_limits())
+    driven = trips.filter(pl.col("trip_kind") == "motion").with_columns(state=pl.lit("closed"))
+    return pl.concat([found, trip_findings(driven, catalogue).drop("limit")])
 
 
 def vehicle_hours(telemetry: pl.DataFrame) -> pl.DataFrame:

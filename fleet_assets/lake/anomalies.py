@@ -10,6 +10,7 @@ import polars as pl
 from fleet_assets.contracts.tables import TABLE_BY_NAME
 from fleet_assets.fault_points import fault_point
 from fleet_assets.lake.by_onset import Stitched
+from fleet_assets.lake.finding_ids import shared_ids
 from fleet_assets.lake.log import all_marks
 from fleet_assets.lake.marks import by_hour, rows_id
 from fleet_assets.lake.rule_anomalies import RULE_ANOMALIES
@@ -40,6 +41,8 @@ def hours_to_collect(lake: Lake) -> list[str]:
 def collect_anomalies(lake: Lake, event_hours: Sequence[str]) -> Stitched:
     """Brings the anomalies of some hours in line, in one commit.
 
+    Also those elsewhere that overlap with what has changed, as they share an id.
+
     Raises:
         InvalidHourError: the rows break their contract; nothing is committed.
     """
@@ -49,22 +52,35 @@ def collect_anomalies(lake: Lake, event_hours: Sequence[str]) -> Stitched:
     def attempt() -> Stitched:
         anomalies, found = lake.open(ANOMALIES), lake.open(RULE_ANOMALIES)
         numbers = all_marks(found.delta)
-        files = anomalies.files_of(event_hours)
+        ids, touched = shared_ids(found, anomalies, event_hours)
+        hours = [*event_hours, *touched]
+        files = anomalies.files_of(hours)
         before = anomalies.read_files(files)
-        live = found.read_files(found.files_of(event_hours), where=pl.col("stage") == "live")
-        rows = revised(before, live)
-        made = {hour: rows.filter(pl.col("event_hour") == hour) for hour in event_hours}
+        live = found.read_files(found.files_of(hours), where=pl.col("stage") == "live")
+        rows = revised(before, _named(live, ids, before))
+        made = {hour: rows.filter(pl.col("event_hour") == hour) for hour in hours}
         verdicts = validate_hours(ANOMALIES, made)
         fault_point("anomalies.before_collected")
         anomalies.commit_files(
             {hour: [mine] for hour, mine in made.items()},
             files,
-            {rows_id(hour): numbers.get(rows_id(hour), 0) for hour in event_hours},
+            {rows_id(hour): numbers.get(rows_id(hour), 0) for hour in hours},
         )
         fault_point("anomalies.collected")
         return Stitched({hour: mine.height for hour, mine in made.items()}, verdicts)
 
     return retrying("anomalies", attempt)
+
+
+def _named(live: pl.DataFrame, ids: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:
+    """With the ids that overlapping ones share; what is not among them keeps its own."""
+    had = before.select("anomaly_id", had="finding_id")
+    return (
+        live.join(ids.rename({"finding_id": "shared"}), on="anomaly_id", how="left")
+        .join(had, on="anomaly_id", how="left")
+        .with_columns(finding_id=pl.coalesce("shared", "had", "finding_id"))
+        .drop("shared", "had")
+    )
 
 
 def revised(before: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:

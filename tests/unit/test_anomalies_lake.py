@@ -17,6 +17,7 @@ from fleet_assets.rules.resolve import VEHICLE_SCHEMA
 
 START = datetime(2026, 2, 1, 4, 40, tzinfo=UTC)
 """Twenty minutes before the turn of the hour."""
+LATER = START + timedelta(days=2)
 
 
 def idling(first_minute: int, last_minute: int, vehicle_id: str = "v1") -> list[bytes]:
@@ -153,3 +154,45 @@ def test_an_hour_that_begins_otherwise_ends_what_came_over_its_edge(tmp_path: Pa
     (after,) = speedings(lake)
     assert after["anomaly_id"] == before["anomaly_id"]
     assert after["ended_at"] == hour - timedelta(seconds=4)
+
+
+def findings_of_v1(lake: Lake) -> dict[str, tuple[str, str]]:
+    """By rule the anomaly and the finding that it belongs to."""
+    rows = lake.open("anomalies").read().select("rule_id", "anomaly_id", "finding_id")
+    return {rule: (own, finding) for rule, own, finding in rows.iter_rows()}
+
+
+def test_what_overlaps_shares_a_finding_whatever_looks_at_it(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    land_values(lake, idling(0, 180), append_time=LATER)
+    bring_up(lake)
+    before = findings_of_v1(lake)
+    assert set(before) == {"R16"}
+    assert before["R16"][0] == before["R16"][1]
+    # the day is over: its share of idling begins at midnight, before the idling itself
+    later = message("v1", (START + timedelta(days=1)).isoformat(), speed=50, engine_rpm=2000)
+    land_values(lake, [later], start=180 * 12, append_time=LATER)
+    bring_up(lake)
+    after = findings_of_v1(lake)
+    assert set(after) == {"R16", "R17"}
+    assert after["R16"] == (before["R16"][0], after["R17"][0])
+    assert after["R17"][0] == after["R17"][1]
+
+
+def test_what_no_longer_overlaps_has_a_finding_of_its_own_again(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    end = message("v1", (START + timedelta(days=1)).isoformat(), speed=50, engine_rpm=2000)
+    land_values(lake, [*idling(0, 180), end], append_time=LATER)
+    bring_up(lake)
+    assert findings_of_v1(lake)["R16"][1] == findings_of_v1(lake)["R17"][0]
+    drives = [
+        message(
+            "v1", (START + timedelta(hours=5, seconds=s)).isoformat(), speed=50, engine_rpm=2000
+        )
+        for s in range(0, 7 * 3600, 5)
+    ]  # and so the share of the day is small
+    land_values(lake, drives, start=180 * 12 + 1, append_time=LATER)
+    bring_up(lake)
+    after = findings_of_v1(lake)
+    assert set(after) == {"R16"}
+    assert after["R16"][0] == after["R16"][1]
