@@ -17,6 +17,7 @@ EPISODES, RULES = "fleet_assets.episodes", "fleet_assets.rules"
 TRIPS = "fleet_assets.trips"
 INJECTION = "fleet_assets.injection"
 FEATURES = "fleet_assets.features"
+MODEL_CHOICE = "fleet_assets.model_choice"
 ANOMALIES = "fleet_assets.anomalies"
 DOMAIN = "fleet_assets.telemetry"
 ADAPTERS = ("fleet_assets.kafka", "fleet_assets.lake", "fleet_assets.warehouse")
@@ -41,6 +42,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     TRIPS: (*BASICS, CONTRACTS, EPISODES),
     INJECTION: (*BASICS, CONTRACTS),
     FEATURES: (*FOUNDATION, EPISODES, RULES),
+    MODEL_CHOICE: (*BASICS, INJECTION),
     **dict.fromkeys(ADAPTERS, (*FOUNDATION, DOMAIN, EPISODES, RULES, TRIPS, ANOMALIES, *ADAPTERS)),
     FLOW: (*FOUNDATION, SETTINGS, DOMAIN, *ADAPTERS),
     RULE_FLOW: (*FOUNDATION, DOMAIN, RULES, *ADAPTERS),

@@ -1,0 +1,157 @@
+"""Champion or challenger: a verdict for each group, with numbers and reasons."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Literal
+
+import polars as pl
+
+from fleet_assets.errors import FleetError
+from fleet_assets.model_choice.measured import Measured, measured
+from fleet_assets.model_choice.paired import by_vehicle
+from fleet_assets.model_choice.policy import ChallengerKind, Comparison, policy
+from fleet_assets.model_choice.reasons import (
+    alarms_in_words,
+    bars_in_words,
+    recall_in_words,
+    scarce_in_words,
+)
+
+Verdict = Literal["stay", "shadow", "serve"]
+VERDICTS: Final[tuple[Verdict, ...]] = ("stay", "shadow", "serve")
+"""From worst to best. Stay: the champion serves and the challenger is dropped. Shadow: not proven
+yet, it goes on computing beside the champion. Serve: it may take its next step."""
+_EXACT: Final = 1e-9
+"""Differences below this are none: 0.81 less 0.8 is more than 0.01."""
+
+
+@dataclass(frozen=True)
+class GroupDecision:
+    """The verdict for one group.
+
+    Attributes:
+        reasons: sentences for people, the deciding ones first.
+    """
+
+    group: str
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    numbers: Measured
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Verdicts of one comparison, by group in order of their names."""
+
+    kind: ChallengerKind
+    groups: tuple[GroupDecision, ...]
+
+    def of(self, group: str) -> GroupDecision:
+        """The verdict for a group.
+
+        Raises:
+            FleetError: nothing was compared there.
+        """
+        for found in self.groups:
+            if found.group == group:
+                return found
+        known = ", ".join(found.group for found in self.groups) or "none"
+        raise FleetError(f"Nothing was compared in group {group}; there are {known}.")
+
+    def frame(self) -> pl.DataFrame:
+        """A row per group: verdict, numbers with bounds (`…_low`, `…_high`), `reasons`."""
+        return pl.DataFrame([_row(found) for found in self.groups], infer_schema_length=None)
+
+
+def decide(
+    paired: pl.DataFrame, kind: ChallengerKind, numbers: Comparison | None = None
+) -> Decision:
+    """Decides for each group whether the challenger may serve in place of the champion.
+
+    Both conditions (recall, false alarms) have to be shown, each at the stated confidence; taken
+    together they then hold at that confidence too (intersection-union test, Berger 1982).
+
+    Args:
+        paired: rows of `paired.PAIRED_SCHEMA`, both models on the same vehicle-days.
+        kind: a refresh must not be worse, a new recipe must be better.
+        numbers: what is asked; those of `policy.yaml` if None.
+
+    Raises:
+        FleetError: the results contradict themselves.
+    """
+    asked = numbers or policy().comparison
+    growth = asked.needs(kind).most_alarm_growth
+    found = {
+        str(group): measured(str(group), vehicles, growth, asked)
+        for (group,), vehicles in by_vehicle(paired).group_by("group", maintain_order=True)
+    }
+    bars = {group: of for group, each in found.items() if (of := _bars(each, asked))}
+    return Decision(
+        kind, tuple(_decided(group, each, kind, asked, bars) for group, each in found.items())
+    )
+
+
+def _decided(
+    group: str,
+    found: Measured,
+    kind: ChallengerKind,
+    asked: Comparison,
+    bars: dict[str, tuple[str, ...]],
+) -> GroupDecision:
+    told = (
+        recall_in_words(found, kind, asked),
+        alarms_in_words(found, kind, asked),
+    )
+    if bars:
+        why = tuple(f"{name} bars it from every group: {of}" for name in bars for of in bars[name])
+        return GroupDecision(group, "stay", (*why, *told), found)
+    if not _is_enough(found, asked):
+        return GroupDecision(group, "stay", (*scarce_in_words(found, asked), *told), found)
+    verdicts = _recall_verdict(found, kind, asked), _alarm_verdict(found)
+    worst_first = sorted(zip(verdicts, told, strict=True), key=lambda each: VERDICTS.index(each[0]))
+    return GroupDecision(group, worst_first[0][0], tuple(why for _, why in worst_first), found)
+
+
+def _is_enough(found: Measured, asked: Comparison) -> bool:
+    return not scarce_in_words(found, asked)
+
+
+def _recall_verdict(found: Measured, kind: ChallengerKind, asked: Comparison) -> Verdict:
+    assert found.gain is not None
+    least = asked.needs(kind).least_gain - _EXACT
+    if found.gain.low >= least:
+        return "serve"
+    return "shadow" if found.gain.estimate >= least else "stay"
+
+
+def _alarm_verdict(found: Measured) -> Verdict:
+    assert found.over is not None
+    if found.over.high <= _EXACT:
+        return "serve"
+    return "shadow" if found.over.estimate <= _EXACT else "stay"
+
+
+def _bars(found: Measured, asked: Comparison) -> tuple[str, ...]:
+    """Why a group bars the challenger from all groups; empty if it does not.
+
+    With enough data the estimate counts; with less, the group has to be worse beyond doubt.
+    """
+    if found.vehicles < asked.bar.least_vehicles:
+        return ()
+    enough = _is_enough(found, asked)
+    gain, more = found.gain, found.more
+    loses = gain and (gain.estimate if enough else gain.high) < -asked.bar.most_loss - _EXACT
+    is_loud = more and (more.estimate if enough else more.low) > asked.bar.most_more_alarms + _EXACT
+    return bars_in_words(found, bool(loses), bool(is_loud), asked)
+
+
+def _row(found: GroupDecision) -> dict[str, Any]:
+    row: dict[str, Any] = {"group": found.group, "verdict": found.verdict}
+    for name, value in asdict(found.numbers).items():
+        if name not in ("gain", "over", "more"):
+            row[name] = value
+            continue
+        for bound in ("estimate", "low", "high"):
+            row[name if bound == "estimate" else f"{name}_{bound}"] = value and value[bound]
+    return row | {"reasons": "\n".join(found.reasons)}
