@@ -18,6 +18,7 @@ TRIPS = "fleet_assets.trips"
 INJECTION = "fleet_assets.injection"
 FEATURES = "fleet_assets.features"
 MODEL_CHOICE = "fleet_assets.model_choice"
+MODELS = "fleet_assets.models"
 ANOMALIES = "fleet_assets.anomalies"
 DOMAIN = "fleet_assets.telemetry"
 ADAPTERS = ("fleet_assets.kafka", "fleet_assets.lake", "fleet_assets.warehouse")
@@ -43,6 +44,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     INJECTION: (*BASICS, CONTRACTS),
     FEATURES: (*FOUNDATION, EPISODES, RULES),
     MODEL_CHOICE: (*BASICS, INJECTION),
+    MODELS: (*FOUNDATION, EPISODES, RULES, FEATURES, INJECTION),
     **dict.fromkeys(ADAPTERS, (*FOUNDATION, DOMAIN, EPISODES, RULES, TRIPS, ANOMALIES, *ADAPTERS)),
     FLOW: (*FOUNDATION, SETTINGS, DOMAIN, *ADAPTERS),
     RULE_FLOW: (*FOUNDATION, DOMAIN, RULES, *ADAPTERS),

@@ -1,0 +1,77 @@
+"""Evidence: what speaks for a fault in a window, in numbers that mean the same on every vehicle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from fleet_assets.models.frame import INPUTS
+from fleet_assets.models.healthy import TARGETS
+from fleet_assets.models.vehicle import MOST_AWAY, Vehicle
+
+RESIDUALS: Final = (*(f"{name}_residual" for name in TARGETS), "gear_support")
+SPANS: Final = ("60s", "180s")
+"""What residuals are averaged over, so that small ones that last count."""
+TRAILED: Final = tuple(f"{name}_{span}" for span in SPANS for name in RESIDUALS)
+AWAY: Final = tuple(f"{name}_away" for name in INPUTS)
+EVIDENCE: Final = (*RESIDUALS, *TRAILED, *AWAY)
+"""Columns of evidence. Residuals are in units of what is usual for the vehicle; `…_away` is the
+input against the vehicle's healthy range."""
+GROUP: Final = "group"
+"""Stands for vehicles that are not known."""
+
+
+def evidence(frame: pl.DataFrame, vehicles: Mapping[str, Vehicle]) -> pl.DataFrame:
+    """Compares windows with their vehicles.
+
+    Args:
+        frame: a model frame in order of vehicle and time; context before the wanted windows makes
+            the trailing means whole.
+        vehicles: healthy vehicles by id, and GROUP for those without one.
+
+    Returns:
+        `vehicle_id`, `window_end` and EVIDENCE, in the order of the frame.
+    """
+    known = list(vehicles)
+    groups = frame.with_row_index("row").with_columns(
+        who=pl.when(pl.col("vehicle_id").is_in(known)).then("vehicle_id").otherwise(pl.lit(GROUP))
+    )
+    parts = [
+        _of_vehicle(part, vehicles[str(name)])
+        for (name,), part in groups.group_by("who", maintain_order=True)
+    ]
+    if not parts:
+        return pl.DataFrame(
+            schema={"vehicle_id": pl.String(), "window_end": frame.schema["window_end"]}
+            | dict.fromkeys(EVIDENCE, pl.Float32())
+        )
+    every = parts[0] if len(parts) == 1 else pl.concat(parts).sort("row")
+    return _trailed(every).select("vehicle_id", "window_end", *EVIDENCE)
+
+
+def _of_vehicle(frame: pl.DataFrame, vehicle: Vehicle) -> pl.DataFrame:
+    away = vehicle.away(frame)
+    residuals = {
+        f"{name}_residual": np.clip(one.residuals(frame), -MOST_AWAY, MOST_AWAY)
+        for name, one in vehicle.expectations.items()
+    }
+    lacking = np.full(frame.height, np.nan, np.float32)
+    told = {"gear_support": vehicle.gear_support(frame)} | residuals
+    columns = {name: told.get(name, lacking).astype(np.float32) for name in RESIDUALS}
+    columns |= {name: away[:, number] for number, name in enumerate(AWAY)}
+    return frame.select("row", "vehicle_id", "window_end").hstack(
+        [pl.Series(name, values, nan_to_null=True) for name, values in columns.items()]
+    )
+
+
+def _trailed(frame: pl.DataFrame) -> pl.DataFrame:
+    """With means of residuals over the time up to each window."""
+    means = [
+        pl.col(name).rolling_mean_by("window_end", span).over("vehicle_id").alias(f"{name}_{span}")
+        for span in SPANS
+        for name in RESIDUALS
+    ]
+    return frame.with_columns(means)
