@@ -32,12 +32,14 @@ class GroupDecision:
 
     Attributes:
         reasons: sentences for people, the deciding ones first.
+        is_scarce: the champion stays for want of data, not because it is better.
     """
 
     group: str
     verdict: Verdict
     reasons: tuple[str, ...]
     numbers: Measured
+    is_scarce: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,8 @@ def _decided(
         why = tuple(f"{name} bars it from every group: {of}" for name in bars for of in bars[name])
         return GroupDecision(group, "stay", (*why, *told), found)
     if not _is_enough(found, asked):
-        return GroupDecision(group, "stay", (*scarce_in_words(found, asked), *told), found)
+        scarce = scarce_in_words(found, asked)
+        return GroupDecision(group, "stay", (*scarce, *told), found, is_scarce=True)
     verdicts = _recall_verdict(found, kind, asked), _alarm_verdict(found)
     worst_first = sorted(zip(verdicts, told, strict=True), key=lambda each: VERDICTS.index(each[0]))
     return GroupDecision(group, worst_first[0][0], tuple(why for _, why in worst_first), found)

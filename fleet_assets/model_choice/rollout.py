@@ -1,0 +1,172 @@
+"""How a challenger comes to serve: shadow → a share of the vehicles → all; and the ways back.
+
+Each function takes the audit and gives the row that a change adds to it. Nothing else is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from fleet_assets.errors import FleetError
+from fleet_assets.model_choice.audit import (
+    Action,
+    AuditRow,
+    Request,
+    Serving,
+    added,
+    rows_of,
+    state_of,
+)
+from fleet_assets.model_choice.decision import GroupDecision
+from fleet_assets.model_choice.policy import RolloutSteps, policy
+
+Audit = Sequence[AuditRow]
+
+
+def first(rows: Audit, request: Request, model: str) -> AuditRow:
+    """The first model of a group serves at once: there is none to compare it with.
+
+    Raises:
+        FleetError: a model serves the group already.
+    """
+    state = state_of(rows, request.group)
+    if state is not None:
+        raise FleetError(f"{state.champion} serves {request.group} already: challenge it.")
+    return added(rows, request, "first", Serving(model))
+
+
+def challenge(rows: Audit, request: Request, challenger: str) -> AuditRow:
+    """Puts a model into the shadow.
+
+    Raises:
+        FleetError: it serves already, another one is on trial, or it was rolled back before.
+    """
+    state = _state(rows, request.group)
+    if challenger == state.champion:
+        raise FleetError(f"{challenger} serves {request.group} already.")
+    if state.challenger is not None:
+        raise FleetError(
+            f"{state.challenger} is on trial in {request.group}: wait for it or roll it back."
+        )
+    if challenger in _rolled_back(rows, request.group):
+        raise FleetError(f"{challenger} was rolled back in {request.group}: train another version.")
+    return added(rows, request, "challenge", Serving(state.champion, challenger, "shadow"))
+
+
+def step(
+    rows: Audit,
+    request: Request,
+    challenger: str,
+    decided: GroupDecision,
+    steps: RolloutSteps | None = None,
+) -> AuditRow | None:
+    """The next step of the challenger on trial, if there is one to take now.
+
+    It goes on when the days of its step have passed and the verdict lets it serve; it goes as soon
+    as the verdict is against it, or when it has shown nothing in `most_days`. Too little data
+    is nothing against it before that.
+
+    Args:
+        rows: the audit.
+        request: who asks; reasons of the verdict are added to its own.
+        challenger: whom the verdict is about.
+        decided: the verdict on all that was paired so far.
+        steps: days and share; those of `policy.yaml` if None.
+
+    Raises:
+        FleetError: the challenger is not on trial in the group, or the verdict is another group's.
+    """
+    asked = steps or policy().rollout
+    state = _state(rows, request.group)
+    if state.challenger != challenger or decided.group != request.group:
+        raise FleetError(
+            f"The verdict is about {challenger} in {decided.group}; on trial in {request.group} is"
+            f" {state.challenger or 'none'}."
+        )
+    days = request.made_at - _since(rows, request.group)
+    is_part = state.stage == "part"
+    told = replace(request, why="; ".join((request.why, *decided.reasons)))
+    if decided.verdict == "stay" and not decided.is_scarce:
+        return _back(rows, told, state)
+    if decided.verdict == "serve" and days >= timedelta(
+        days=asked.part_days if is_part else asked.shadow_days
+    ):
+        return _onward(rows, told, state, asked)
+    if days >= timedelta(days=asked.most_days):
+        late = f"not proven in {asked.most_days} days; {told.why}"
+        return _back(rows, replace(told, why=late), state)
+    return None
+
+
+def roll_back(rows: Audit, request: Request) -> AuditRow:
+    """Takes the challenger away, or, if none is on trial, the champion in favour of the one before.
+
+    Raises:
+        FleetError: there is nothing to go back to.
+    """
+    state = _state(rows, request.group)
+    if state.challenger is not None:
+        return added(rows, request, "roll_back", Serving(state.champion))
+    champions = _champions(rows, request.group)
+    if len(champions) < 2:
+        raise FleetError(f"No model has served {request.group} before {state.champion}.")
+    return added(rows, request, "roll_back", Serving(champions[-2]))
+
+
+def training_failed(rows: Audit, request: Request) -> AuditRow:
+    """What serves goes on to serve; the audit says that there was to be another."""
+    return added(rows, request, "training_failed", state_of(rows, request.group))
+
+
+def _state(rows: Audit, group: str) -> Serving:
+    state = state_of(rows, group)
+    if state is None:
+        raise FleetError(f"No model serves {group} yet.")
+    return state
+
+
+def _since(rows: Audit, group: str) -> datetime:
+    """Event time from which on the state of a group has been as it is."""
+    own = rows_of(rows, group)
+    since = own[-1].valid_from
+    for row in reversed(own):
+        if row.after != own[-1].after:
+            break
+        since = row.valid_from
+    return since
+
+
+def _onward(rows: Audit, request: Request, state: Serving, asked: RolloutSteps) -> AuditRow:
+    assert state.challenger
+    if state.stage == "part":
+        return added(rows, request, "to_all", Serving(state.challenger))
+    part = replace(state, stage="part", share=asked.share)
+    return added(rows, request, "to_part", part)
+
+
+def _back(rows: Audit, request: Request, state: Serving) -> AuditRow:
+    action: Action = "roll_back" if state.stage == "part" else "drop"
+    return added(rows, request, action, Serving(state.champion))
+
+
+def _champions(rows: Audit, group: str) -> list[str]:
+    """Champions that one can go back to, and the present one; those rolled back are gone."""
+    champions: list[str] = []
+    for row in rows_of(rows, group):
+        if row.after is None or (champions and row.after.champion == champions[-1]):
+            continue
+        if row.action == "roll_back":
+            champions.pop()
+        else:
+            champions.append(row.after.champion)
+    return champions
+
+
+def _rolled_back(rows: Audit, group: str) -> set[str | None]:
+    return {
+        row.before.challenger or row.before.champion
+        for row in rows_of(rows, group)
+        if row.action == "roll_back" and row.before is not None
+    }
