@@ -25,6 +25,7 @@ from fleet_assets.assets.checks import (
 )
 from fleet_assets.assets.common import hours
 from fleet_assets.assets.dlq import build_dlq, dlq_published_spec
+from fleet_assets.assets.features import build_features
 from fleet_assets.assets.ingest import ingest_assets, landing_job
 from fleet_assets.assets.lake_upkeep import lake_upkeep, lake_upkeep_job, lake_upkeep_schedule
 from fleet_assets.assets.ledger import ledger_spec
@@ -38,6 +39,7 @@ from fleet_assets.assets.vehicle_hours import build_vehicle_hours
 from fleet_assets.assets.warehouse import build_warehouse_load
 from fleet_assets.warehouse.dbt_project import prepare_manifest
 from sensors.dlq import build_dlq_sensor
+from sensors.features import FEATURES_JOB, build_features_sensor
 from sensors.freshness import build_freshness_sensor
 from sensors.landing import build_landing_sensor
 from sensors.ledger import build_ledger_sensor
@@ -81,6 +83,14 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
         executor_def=in_process_executor,
         description="From telemetry to trips and anomalies, for the hours of the run.",
     )
+    features = build_features(partitions_def)
+    features_job = define_asset_job(
+        FEATURES_JOB,
+        selection=AssetSelection.assets(features) | AssetSelection.checks_for_assets(features),
+        partitions_def=partitions_def,
+        executor_def=in_process_executor,
+        description="From telemetry to feature windows, for the hours of the run.",
+    )
     publish_job = define_asset_job(
         "dead_letters",
         selection=AssetSelection.assets(dlq) | AssetSelection.checks_for_assets(dlq),
@@ -99,6 +109,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
             *assets,
             dlq,
             *rules,
+            features,
             *BY_HAND,
             ledger_spec,
             dlq_published_spec(partitions_def),
@@ -115,6 +126,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
             landing_job,
             refresh_job,
             rules_job,
+            features_job,
             publish_job,
             verify_job,
             upkeep_job,
@@ -133,6 +145,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
             build_landing_sensor(platform),
             build_refresh_sensor(platform, refresh_job),
             build_rules_sensor(platform, rules_job),
+            build_features_sensor(platform, features_job),
             build_dlq_sensor(platform, publish_job),
             build_freshness_sensor(platform),
             build_ledger_sensor(platform),

@@ -4,11 +4,8 @@ import json
 from datetime import UTC, datetime, timedelta
 
 from dagster import (
-    DagsterInstance,
-    DagsterRunStatus,
     DefaultSensorStatus,
     RunRequest,
-    RunsFilter,
     SensorDefinition,
     SensorEvaluationContext,
     SensorResult,
@@ -22,20 +19,17 @@ from fleet_assets.assets.runs import HOURS_TAG, PARTITION, unfinished_runs
 from fleet_assets.kafka.anomalies import changes_to_publish
 from fleet_assets.rule_flow import (
     may_rest,
-    rests_until,
     rows_by_hour,
     rule_work,
     some_hours,
-    tries_again_at,
 )
 from fleet_assets.warehouse.rule_book import rule_book
 from partitions.hours import hour_key
+from sensors.pacing import ready_at
 from sensors.refresh import REFRESH_JOB
 
 INTERVAL_SECONDS = 5
 RULES_JOB = "trips_and_anomalies"
-_LOOKED_AT = 8
-"""Runs that are looked at for failures in a row."""
 PATIENCE = timedelta(minutes=1)
 """What could not be published is tried again after so long."""
 
@@ -55,12 +49,12 @@ def build_rules_sensor(platform: Platform, job: UnresolvedAssetJobDefinition) ->
         if unfinished_runs(context.instance, RULES_JOB):
             return SkipReason("a run of the rules is under way")
         now = datetime.now(UTC)
-        again_at, ready_at = _ready_at(context.instance, platform.settings.rules_share)
+        again_at, rested_at = ready_at(context.instance, RULES_JOB, platform.settings.rules_share)
         if now < again_at:
             return SkipReason(f"the last run failed; the next try is at {again_at:%H:%M:%S}")
         busy = bool(unfinished_runs(context.instance, REFRESH_JOB))
-        if now < ready_at and busy:
-            return SkipReason(f"the rules rest until {ready_at:%H:%M:%S}")
+        if now < rested_at and busy:
+            return SkipReason(f"the rules rest until {rested_at:%H:%M:%S}")
         lake, url = platform.lake, platform.postgres_url
         before = json.loads(context.cursor) if context.cursor else {}
         book = rule_book(url)
@@ -75,8 +69,8 @@ def build_rules_sensor(platform: Platform, job: UnresolvedAssetJobDefinition) ->
             now=now,
         )
         cursor = before if work.hours or work.waiting else before | {"rules": rules}
-        if now < ready_at and may_rest(len(work.hours), busy=busy):
-            return SkipReason(f"the rules rest until {ready_at:%H:%M:%S}")
+        if now < rested_at and may_rest(len(work.hours), busy=busy):
+            return SkipReason(f"the rules rest until {rested_at:%H:%M:%S}")
         hours = some_hours(work.hours, rows_by_hour(lake))
         tried = datetime.fromtimestamp(before.get("published_at", 0.0), UTC)
         to_publish = now - tried > PATIENCE and changes_to_publish(url) > 0
@@ -93,16 +87,3 @@ def build_rules_sensor(platform: Platform, job: UnresolvedAssetJobDefinition) ->
         return SensorResult(run_requests=[request], cursor=json.dumps(cursor))
 
     return rules_sensor
-
-
-def _ready_at(instance: DagsterInstance, share: float) -> tuple[datetime, datetime]:
-    """When the rules may be tried again, and when they have rested long enough."""
-    records = instance.get_run_records(RunsFilter(job_name=RULES_JOB), limit=_LOOKED_AT)
-    ever = datetime.fromtimestamp(0, UTC)
-    if not records or not records[0].end_time or not records[0].start_time:
-        return ever, ever
-    failed = [record.dagster_run.status == DagsterRunStatus.FAILURE for record in records]
-    ended_at = datetime.fromtimestamp(records[0].end_time, UTC)
-    took = timedelta(seconds=records[0].end_time - records[0].start_time)
-    failures = [*failed, False].index(False)
-    return tries_again_at(ended_at, failures), rests_until(ended_at, took, share)

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import polars as pl
 
 from fleet_assets.features.catalogue import FeatureCatalogue, read_features
-
-REGIMES: Final = ("off", "idle", "city", "highway")
 
 
 def regime(catalogue: FeatureCatalogue | None = None) -> pl.Expr:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Final
 
 import polars as pl
@@ -41,6 +42,11 @@ _NULLS: Final = r'"[a-z_]+":null,?'
 def rules_id(event_hour: str) -> str:
     """Fingerprint of the rules and of what they know of the hour's vehicles."""
     return f"rules/{event_hour}"
+
+
+def pins_id(event_hour: str) -> str:
+    """Fingerprint of the usual intervals that the hour's vehicles are judged by."""
+    return f"pins/{event_hour}"
 
 
 @dataclass(frozen=True)
@@ -107,6 +113,7 @@ def refresh_segments(
         marks |= {
             rules_id(event_hour): book.fingerprint(event_hour, made.eligibility["vehicle_id"]),
             seen_id(event_hour): made.newest_us,
+            pins_id(event_hour): _fingerprint(made.eligibility),
             found_id(event_hour): (segments.committed(found_id(event_hour)) or 0) + 1,
         }
         fault_point("segments.before_write")
@@ -261,6 +268,11 @@ def _eligibility_rows(
     return reasons.with_columns(
         event_hour=pl.lit(event_hour), usual_interval_seconds=interval
     ).select(TABLE_BY_NAME[ELIGIBILITY].names)
+
+
+def _fingerprint(eligibility: pl.DataFrame) -> int:
+    pins = eligibility.select("vehicle_id", "usual_interval_seconds").sort("vehicle_id")
+    return int.from_bytes(sha256(pins.write_csv().encode()).digest()[:6])
 
 
 def _replace(

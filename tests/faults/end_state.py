@@ -20,6 +20,7 @@ from fleet_assets.kafka.topic import topic_state
 from fleet_assets.lake.by_onset import newest_event
 from fleet_assets.lake.chains import hours_of
 from fleet_assets.lake.conservation import account, offset_differences
+from fleet_assets.lake.feature_windows import hours_to_window, refresh_feature_windows
 from fleet_assets.lake.landed import landed_hours
 from fleet_assets.lake.rule_anomalies import by_rules
 from fleet_assets.lake.segments import refresh_segments
@@ -190,6 +191,17 @@ def assert_every_reject_is_published(platform: Platform) -> str:
     return f"{len(wanted):,} rejects in the dead-letter topic, {found.total() - len(found)} twice"
 
 
+def assert_windows_as_in_one_pass(lake: Lake) -> str:
+    """Feature windows are those that each hour gives anew."""
+    assert hours_to_window(lake) == []
+    order = ["vehicle_id", "window_end"]
+    before = lake.open("feature_windows").read().sort(order)
+    for hour in before["event_hour"].unique():
+        refresh_feature_windows(lake, hour, force=True)
+    assert_frame_equal(lake.open("feature_windows").read().sort(order), before)
+    return f"{before.height} feature windows"
+
+
 def assert_anomalies_as_in_one_pass(platform: Platform) -> str:
     """Trips and anomalies are those of all segments at once; warehouse and topic have the same."""
     lake, url = platform.lake, platform.postgres_url
@@ -211,6 +223,7 @@ def assert_anomalies_as_in_one_pass(platform: Platform) -> str:
         made = what.make(rows, newest_event(lake, what.clock))
         assert_frame_equal(stored, made.sort(what.key))
         told.append(f"{stored.height} {what.table.replace('_', ' ')}")
+    told.append(assert_windows_as_in_one_pass(lake))
     shown = lake.open("anomalies").read().sort("anomaly_id")
     live = lake.open("rule_anomalies").read().filter(pl.col("stage") == "live")
     assert shown["anomaly_id"].to_list() == sorted(live["anomaly_id"])

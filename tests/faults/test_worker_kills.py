@@ -79,6 +79,9 @@ POINTS: dict[str, tuple[str, ...]] = {
         "anomalies.before_collected",
         "anomalies.collected",
         "anomalies.produced",
+        "feature_windows.mid_read",
+        "feature_windows.before_write",
+        "feature_windows.committed",
     ),
     "dagster": (
         "landing.not_reported",

@@ -33,6 +33,7 @@ from fleet_assets.kafka.ranges import ranges_to_land
 from fleet_assets.kafka.read import read_ranges
 from fleet_assets.kafka.topic import topic_state
 from fleet_assets.lake.expiry import expire_hour, hours_to_expire
+from fleet_assets.lake.feature_windows import hours_to_window, refresh_feature_windows
 from fleet_assets.lake.landed import landed_hours
 from fleet_assets.lake.landing import AlreadyLandedError, land, next_offsets
 from fleet_assets.lake.refresh import refresh_hour, refresh_together
@@ -161,7 +162,7 @@ def dagster_landing(platform: Platform) -> int:
 
 
 def judging(platform: Platform) -> int:
-    """The flow, and trips and anomalies of what it has changed, up to Kafka."""
+    """The flow, and what follows of what it has changed: anomalies up to Kafka, features."""
     done = flow(platform)
     lake, url = platform.lake, platform.postgres_url
     book = rule_book(url)
@@ -170,7 +171,8 @@ def judging(platform: Platform) -> int:
     worked = [work_hour(lake, hour, book) for hour in hours]
     settle(lake, url, book, None, cause_of(worked))
     sent = publish_changes(platform.broker, url, platform.settings.anomalies_topic).changes
-    return done + len(hours) + sent
+    windows = [refresh_feature_windows(lake, hour) for hour in hours_to_window(lake)]
+    return done + len(hours) + sent + len(windows)
 
 
 FLOWS: dict[str, Callable[[Platform], int]] = {

@@ -10,9 +10,10 @@ import polars as pl
 import pytest
 from feature_rows import rows
 
+from fleet_assets.contracts.feature_tables import FEATURE_WINDOWS, VEHICLE_BASELINES
 from fleet_assets.features.baselines import BASELINE_SCHEMA
 from fleet_assets.features.kernel import feature_windows
-from fleet_assets.features.tables import VEHICLE_BASELINES, by_hour, feature_windows_table
+from fleet_assets.features.tables import by_hour
 
 
 def good() -> pl.DataFrame:
@@ -25,7 +26,7 @@ def good() -> pl.DataFrame:
 
 
 def test_what_the_kernel_gives_is_as_the_contract_says() -> None:
-    table, found = feature_windows_table(), good()
+    table, found = FEATURE_WINDOWS, good()
     assert found.schema == table.polars_schema
     table.pandera_schema().validate(found, lazy=True)
 
@@ -49,7 +50,7 @@ def test_a_window_belongs_to_the_hour_of_its_step() -> None:
     ],
 )  # fmt: skip
 def test_canaries(column: str, bad: Any) -> None:
-    table = feature_windows_table()
+    table = FEATURE_WINDOWS
     spoilt = good().with_columns(pl.lit(bad).cast(table.polars_schema[column]).alias(column))
     with pytest.raises(pandera.errors.SchemaErrors):
         table.pandera_schema().validate(spoilt, lazy=True)
