@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -31,7 +31,6 @@ from fleet_assets.lake.trips import (
 from fleet_assets.rules.book import RuleBook
 from fleet_assets.telemetry.validation import Verdict
 from fleet_assets.warehouse.anomalies import (
-    Cause,
     LoadedAnomalies,
     load_anomalies,
 )
@@ -169,7 +168,7 @@ def settle(
     postgres_url: str,
     book: RuleBook,
     run_id: str | None,
-    cause: Cause,
+    rules_changed: Collection[str] = (),
     history_every: timedelta = timedelta(),
 ) -> Settled:
     """From segments to the warehouse, also what a run that was cut off has left.
@@ -181,7 +180,7 @@ def settle(
         postgres_url: the warehouse.
         book: the rules.
         run_id: the Dagster run.
-        cause: why anomalies change.
+        rules_changed: hours that were judged by other rules than before.
         history_every: rules on days and trips need not be looked at more often.
     """
     written: dict[str, Stitched] = {}
@@ -205,13 +204,12 @@ def settle(
     copied: dict[str, Mapping[str, int]] = {
         name: load_copied(lake, postgres_url, name, run_id) for name in COPIED
     }
-    return Settled(written, load_anomalies(lake, postgres_url, run_id, cause), copied)
+    return Settled(written, load_anomalies(lake, postgres_url, run_id, rules_changed), copied)
 
 
-def cause_of(worked: Iterable[HourWorked]) -> Cause:
-    """Why anomalies change: the rules, if all that was judged anew was so because of them."""
-    judged = [hour.segments for hour in worked if hour.segments.verdicts]
-    return "rules" if judged and all(segments.by_rules for segments in judged) else "late"
+def changed_by_rules(worked: Iterable[HourWorked]) -> set[str]:
+    """Hours that were judged by other rules than before."""
+    return {hour.segments.event_hour for hour in worked if hour.segments.by_rules}
 
 
 def some_hours(hours: Iterable[str], rows: Mapping[str, int]) -> list[str]:

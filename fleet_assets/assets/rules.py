@@ -34,7 +34,7 @@ from fleet_assets.assets.stages import (
     verdicts_of,
     work_hours,
 )
-from fleet_assets.rule_flow import HourWorked, Settled, cause_of, settle, work_hour
+from fleet_assets.rule_flow import HourWorked, Settled, changed_by_rules, settle, work_hour
 from fleet_assets.telemetry.validation import Verdict
 from fleet_assets.warehouse.lake_ledger import sync_lake_ledger
 from fleet_assets.warehouse.load_stale import COPIED
@@ -125,7 +125,7 @@ def build_rules(partitions_def: HourlyPartitionsDefinition) -> AssetsDefinition:
         for event_hour, worked in done.items():
             _tell_hour(context, event_hour, worked)
         every = platform.settings.late_interval
-        settled = settle(lake, url, book, context.run_id, cause_of(done.values()), every)
+        settled = settle(lake, url, book, context.run_id, changed_by_rules(done.values()), every)
         sync_lake_ledger(lake, url, done.keys() | _hours_of(settled))
         for name, found in settled.written.items():
             for event_hour, rows in found.rows.items():

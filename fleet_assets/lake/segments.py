@@ -55,7 +55,7 @@ class SegmentsRefreshed:
 
     Attributes:
         verdicts: the checks that ran before the commits; none if it was in line already.
-        by_rules: its telemetry had not changed, the rules had.
+        by_rules: the rules that it was judged by before have changed.
     """
 
     event_hour: str
@@ -98,6 +98,7 @@ def refresh_segments(
         known = eligibility.read(event_hour)
         in_line = all(segments.committed(name) == mark for name, mark in marks.items())
         print_ = book.fingerprint(event_hour, known["vehicle_id"])
+        by_rules = eligibility.committed(rules_id(event_hour)) not in (None, print_)
         if in_line and not (force or repin) and segments.committed(rules_id(event_hour)) == print_:
             return SegmentsRefreshed(event_hour, version, _height(segments, event_hour))
         pinned = known.clear() if repin else known
@@ -123,7 +124,7 @@ def refresh_segments(
         fault_point("segments.codes_committed")
         _replace(segments, event_hour, made.segments, marks)
         fault_point("segments.committed")
-        return SegmentsRefreshed(event_hour, version, made.segments.height, verdicts, in_line)
+        return SegmentsRefreshed(event_hour, version, made.segments.height, verdicts, by_rules)
 
     return retrying(f"segments of {event_hour}", attempt)
 

@@ -6,9 +6,9 @@ Rows, lineage, what people said, and the changes to be published move in one tra
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import polars as pl
 import psycopg
@@ -18,7 +18,6 @@ from fleet_assets.lake.store import Lake
 from fleet_assets.warehouse.load import LoadedTable, hours_predicate, replace_hours
 from fleet_assets.warehouse.load_stale import loaded_entries, stale_hours
 
-Cause = Literal["late", "rules"]
 ANOMALIES: Final[LoadedTable] = "anomalies"
 
 
@@ -38,7 +37,7 @@ class LoadedAnomalies:
 
 
 def load_anomalies(
-    lake: Lake, postgres_url: str, run_id: str | None, cause: Cause = "late"
+    lake: Lake, postgres_url: str, run_id: str | None, by_rules: Collection[str] = ()
 ) -> LoadedAnomalies:
     """Replaces the hours whose anomalies differ from those of the lake.
 
@@ -46,7 +45,8 @@ def load_anomalies(
         lake: the lake.
         postgres_url: the warehouse.
         run_id: the run that loads.
-        cause: why they differ, for the lineage.
+        by_rules: hours whose rules have changed: what differs in them is so because of that, for
+            the lineage; elsewhere late messages are the cause.
     """
     table = lake.find(ANOMALIES)
     if table is None:
@@ -60,8 +60,10 @@ def load_anomalies(
 
     def note(connection: psycopg.Connection) -> None:
         nonlocal found
-        found = changes(_known(connection, hours), rows.select(KNOWN_SCHEMA.names()))
-        _note(connection, found, rows, cause, run_id)
+        before = _known(connection, hours)
+        found = changes(before, rows.select(KNOWN_SCHEMA.names()))
+        lineage = found.lineage.join(_causes(before, by_rules), on="old_id", how="left")
+        _note(connection, found, rows, lineage, run_id)
 
     entries = loaded_entries("anomalies", marks, rows, run_id)
     replace_hours(postgres_url, {ANOMALIES: rows}, hours, entries, before=note)
@@ -78,17 +80,24 @@ def _known(connection: psycopg.Connection, hours: Sequence[str]) -> pl.DataFrame
     return pl.DataFrame(found, schema=KNOWN_SCHEMA, orient="row")
 
 
+def _causes(before: pl.DataFrame, by_rules: Collection[str]) -> pl.DataFrame:
+    """Why anomalies that are gone are so, by the hour in which they began."""
+    hour = pl.col("started_at").dt.strftime("%Y-%m-%dT%H")
+    cause = pl.when(hour.is_in(list(by_rules))).then(pl.lit("rules")).otherwise(pl.lit("late"))
+    return before.select(old_id="anomaly_id", cause=cause)
+
+
 def _note(
     connection: psycopg.Connection,
     found: Changes,
     rows: pl.DataFrame,
-    cause: Cause,
+    lineage: pl.DataFrame,
     run_id: str | None,
 ) -> None:
     with connection.cursor() as cursor:
         cursor.executemany(
             _LINEAGE,
-            [row | {"cause": cause, "run_id": run_id} for row in found.lineage.to_dicts()],
+            [row | {"run_id": run_id} for row in lineage.to_dicts()],
         )
         cursor.executemany(_FOLLOW, found.follows.to_dicts())
         cursor.executemany(_CHANGE, list(_events(found, rows)))

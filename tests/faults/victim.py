@@ -40,7 +40,7 @@ from fleet_assets.lake.refresh import refresh_hour, refresh_together
 from fleet_assets.lake.upkeep import UpkeepPolicy, keep_up
 from fleet_assets.lake.vehicle_hours import refresh_vehicle_hours
 from fleet_assets.rejects.publish import publish_rejects
-from fleet_assets.rule_flow import cause_of, rule_work, settle, work_hour
+from fleet_assets.rule_flow import changed_by_rules, rule_work, settle, work_hour
 from fleet_assets.telemetry.placement import place
 from fleet_assets.warehouse.from_lake import load_hour
 from fleet_assets.warehouse.rule_book import rule_book
@@ -169,7 +169,7 @@ def judging(platform: Platform) -> int:
     work = rule_work(lake, url, book)
     hours = [*work.hours, *work.waiting]
     worked = [work_hour(lake, hour, book) for hour in hours]
-    settle(lake, url, book, None, cause_of(worked))
+    settle(lake, url, book, None, changed_by_rules(worked))
     sent = publish_changes(platform.broker, url, platform.settings.anomalies_topic).changes
     windows = [refresh_feature_windows(lake, hour) for hour in hours_to_window(lake)]
     return done + len(hours) + sent + len(windows)

@@ -78,7 +78,7 @@ def judge(lake: Lake, url: str, run_id: str = "run") -> None:
     book = rule_book(url)
     worked = work_hour(lake, HOUR, book)
     record(url, [LedgerEntry("rules", HOUR, worked.segments.processed_version, run_id=run_id)])
-    settle(lake, url, book, run_id, "late")
+    settle(lake, url, book, run_id)
 
 
 def states(url: str) -> dict[str, str]:

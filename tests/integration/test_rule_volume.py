@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -9,14 +10,14 @@ import polars as pl
 import pytest
 from installation import Installation
 from telemetry_data import HOUR, LATE_AFTER, land_values, message
-from warehouse_data import fresh_warehouse
+from warehouse_data import fresh_warehouse, query
 
 from fleet_assets.assets.platform import Platform
 from fleet_assets.assets.rule_volume import VOLUME, build_rule_volume
 from fleet_assets.lake.refresh import refresh_hour
 from fleet_assets.lake.store import Lake
 from fleet_assets.lake.vehicle_hours import refresh_vehicle_hours
-from fleet_assets.rule_flow import settle, work_hour
+from fleet_assets.rule_flow import changed_by_rules, settle, work_hour
 from fleet_assets.rules.catalogue import read_catalogue
 from fleet_assets.warehouse.rule_book import rule_book
 from fleet_assets.warehouse.rule_stages import WantedStage, set_stage
@@ -27,8 +28,8 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
 def judged(lake: Lake, url: str) -> None:
     book = rule_book(url)
-    work_hour(lake, HOUR, book)
-    settle(lake, url, book, None, "rules")
+    worked = work_hour(lake, HOUR, book)
+    settle(lake, url, book, None, changed_by_rules([worked]))
 
 
 def test_it_tells_of_a_stage_as_soon_as_it_counts(
@@ -62,3 +63,10 @@ def test_it_tells_of_a_stage_as_soon_as_it_counts(
     set_stage(url, read_catalogue(), on_trial, "a test", "test")
     judged(lake, url)
     assert drawn() == ["| R23 | engine_overheat | shadow | 1 | 1 |", live]
+    set_stage(url, read_catalogue(), replace(on_trial, rule_id="R22"), "a test", "test")
+    more = [message("v1", f"{HOUR}:01:{s:02}Z", coolant_temp=90.0) for s in range(30)]
+    land_values(lake, more, start=30)
+    refresh_hour(lake, HOUR, frozenset(["v1"]), LATE_AFTER)
+    judged(lake, url)
+    # new messages had come as well; they are not why nothing counts any more
+    assert query(url, "select distinct cause from warehouse.anomaly_lineage") == [("rules",)]
