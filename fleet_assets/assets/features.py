@@ -65,6 +65,7 @@ def build_features(partitions_def: HourlyPartitionsDefinition) -> AssetsDefiniti
         check_specs=contract_checks((FEATURE_WINDOWS,), partitions_def),
         backfill_policy=BackfillPolicy.single_run(),
         partitions_def=partitions_def,
+        can_subset=True,
     )
     def refresh(
         context: AssetExecutionContext, config: FeaturesConfig, platform: Platform
