@@ -6,6 +6,7 @@ them), and on the real trips of healthy cars where they are there. Scripted driv
 
 from __future__ import annotations
 
+import argparse
 import csv
 import sys
 import tempfile
@@ -27,6 +28,7 @@ from bench.real_rules import (
     vehicle_hours,
 )
 from fleet_assets.commands import simulate
+from fleet_assets.errors import FleetError
 from fleet_assets.fleet_sim.truth import read_truth
 from fleet_assets.rules.backtest import compare, report
 from fleet_assets.rules.catalogue import CATALOGUE, Catalogue, read_catalogue
@@ -145,4 +147,11 @@ def _print(console: Console, frame: pl.DataFrame, title: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:2]))
+    told = argparse.ArgumentParser(
+        prog="make backtest", description="The rules against the last released ones, with gates."
+    )
+    told.add_argument("catalogue", nargs="?", help="A proposed catalogue; the working one.")
+    try:
+        sys.exit(main(told.parse_args().catalogue))
+    except FleetError as error:
+        sys.exit(f"error: {error}")
