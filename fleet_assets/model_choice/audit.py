@@ -14,7 +14,7 @@ from fleet_assets.errors import FleetError
 
 Stage = Literal["alone", "shadow", "part"]
 Action = Literal[
-    "first", "challenge", "to_part", "to_all", "drop", "roll_back", "training_failed"
+    "first", "challenge", "wait", "to_part", "to_all", "drop", "roll_back", "training_failed"
 ]  # fmt: skip
 
 

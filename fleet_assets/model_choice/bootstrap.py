@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-_AT_ONCE: Final = 4_000_000
-"""So many weights are held at a time."""
+_AT_ONCE: Final = 500_000
+"""So many draws of a vehicle are held at a time."""
 
 Numbers = NDArray[np.float64]
 
@@ -42,12 +42,13 @@ def resampled(sums: Numbers, resamples: int, random: np.random.Generator) -> Num
         Draws × columns.
     """
     count = len(sums)
-    odds = np.full(count, 1 / count)
     step = max(1, _AT_ONCE // count)
-    parts = [
-        random.multinomial(count, odds, size=min(step, resamples - start)) @ sums
-        for start in range(0, resamples, step)
-    ]
+    parts = []
+    for start in range(0, resamples, step):
+        draws = min(step, resamples - start)
+        chosen = random.integers(0, count, (draws, count)) + count * np.arange(draws)[:, None]
+        times = np.bincount(chosen.ravel(), minlength=draws * count).reshape(draws, count)
+        parts.append(times.astype(np.float64) @ sums)
     return np.concatenate(parts)
 
 

@@ -32,6 +32,7 @@ class GroupDecision:
 
     Attributes:
         reasons: sentences for people, the deciding ones first.
+        confidence: of each bound.
         is_scarce: the champion stays for want of data, not because it is better.
     """
 
@@ -39,6 +40,7 @@ class GroupDecision:
     verdict: Verdict
     reasons: tuple[str, ...]
     numbers: Measured
+    confidence: float
     is_scarce: bool = False
 
 
@@ -107,13 +109,14 @@ def _decided(
     )
     if bars:
         why = tuple(f"{name} bars it from every group: {of}" for name in bars for of in bars[name])
-        return GroupDecision(group, "stay", (*why, *told), found)
+        return GroupDecision(group, "stay", (*why, *told), found, asked.confidence)
     if not _is_enough(found, asked):
         scarce = scarce_in_words(found, asked)
-        return GroupDecision(group, "stay", (*scarce, *told), found, is_scarce=True)
+        return GroupDecision(group, "stay", (*scarce, *told), found, asked.confidence, True)
     verdicts = _recall_verdict(found, kind, asked), _alarm_verdict(found)
     worst_first = sorted(zip(verdicts, told, strict=True), key=lambda each: VERDICTS.index(each[0]))
-    return GroupDecision(group, worst_first[0][0], tuple(why for _, why in worst_first), found)
+    reasons = tuple(why for _, why in worst_first)
+    return GroupDecision(group, worst_first[0][0], reasons, found, asked.confidence)
 
 
 def _is_enough(found: Measured, asked: Comparison) -> bool:
@@ -150,7 +153,9 @@ def _bars(found: Measured, asked: Comparison) -> tuple[str, ...]:
 
 
 def _row(found: GroupDecision) -> dict[str, Any]:
-    row: dict[str, Any] = {"group": found.group, "verdict": found.verdict}
+    row: dict[str, Any] = {
+        "group": found.group, "verdict": found.verdict, "confidence": found.confidence
+    }  # fmt: skip
     for name, value in asdict(found.numbers).items():
         if name not in ("gain", "over", "more"):
             row[name] = value

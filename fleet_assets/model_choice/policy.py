@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from fleet_assets.errors import FleetError
 
@@ -52,6 +52,14 @@ class Comparison(_Strict):
         """What a challenger of a kind has to show."""
         return self.refresh if kind == "refresh" else self.recipe
 
+    def for_looks(self, looks: int) -> Comparison:
+        """The same for a verdict that is looked at again and again while data comes in.
+
+        A challenger that may try often passes by luck; doubt is shared among the looks
+        (Bonferroni), so that it passes wrongly in any of them as rarely as in one.
+        """
+        return self.model_copy(update={"confidence": 1 - (1 - self.confidence) / looks})
+
     @model_validator(mode="after")
     def _a_recipe_needs_more(self) -> Self:
         if self.recipe.least_gain <= 0:
@@ -64,18 +72,22 @@ class Comparison(_Strict):
 
 
 class RolloutSteps(_Strict):
-    """How a challenger spreads."""
+    """How a challenger spreads: days after which each step is looked at, the last one ends it."""
 
     share: float = Field(gt=0, lt=1)
-    shadow_days: int = Field(ge=1)
-    part_days: int = Field(ge=1)
-    most_days: int = Field(ge=1)
+    shadow_days: tuple[Annotated[int, Field(ge=1)], ...] = Field(min_length=1)
+    part_days: tuple[Annotated[int, Field(ge=1)], ...] = Field(min_length=1)
 
-    @model_validator(mode="after")
-    def _ends_after_its_steps(self) -> Self:
-        if self.most_days < max(self.shadow_days, self.part_days):
-            raise ValueError("most_days is less than a step takes")
-        return self
+    @field_validator("shadow_days", "part_days")
+    @classmethod
+    def _rising(cls, given: tuple[int, ...]) -> tuple[int, ...]:
+        if sorted(set(given)) != list(given):
+            raise ValueError("give days in rising order")
+        return given
+
+    def looks(self, stage: str) -> tuple[int, ...]:
+        """Days after which a step is looked at."""
+        return self.part_days if stage == "part" else self.shadow_days
 
 
 class Uses(_Strict):
@@ -109,6 +121,10 @@ class Policy(_Strict):
     rollout: RolloutSteps
     evaluation_sets: EvaluationSets
     drift: Drift
+
+    def comparison_on_trial(self, stage: str) -> Comparison:
+        """What is asked of a challenger in the shadow or in part: as sure over all looks."""
+        return self.comparison.for_looks(len(self.rollout.looks(stage)))
 
 
 def read_policy(path: Path) -> Policy:

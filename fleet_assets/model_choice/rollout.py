@@ -64,19 +64,23 @@ def step(
 ) -> AuditRow | None:
     """The next step of the challenger on trial, if there is one to take now.
 
-    It goes on when the days of its step have passed and the verdict lets it serve; it goes as soon
-    as the verdict is against it, or when it has shown nothing in `most_days`. Too little data
-    is nothing against it before that.
+    It goes back as soon as the verdict is against it. It goes on when one of the days has come on
+    which its step is looked at, and the verdict lets it serve. Else it waits for the next look;
+    after the last one it goes. Too little data is nothing against it before that.
 
     Args:
         rows: the audit.
         request: who asks; reasons of the verdict are added to its own.
         challenger: whom the verdict is about.
-        decided: the verdict on all that was paired so far.
+        decided: the verdict on all that was paired so far, by `Policy.comparison_on_trial`.
         steps: days and share; those of `policy.yaml` if None.
 
+    Returns:
+        None: no look is due, and nothing is against the challenger.
+
     Raises:
-        FleetError: the challenger is not on trial in the group, or the verdict is another group's.
+        FleetError: the challenger is not on trial in the group, the verdict is another group's, or
+            not as sure as several looks ask for.
     """
     asked = steps or policy().rollout
     state = _state(rows, request.group)
@@ -85,19 +89,19 @@ def step(
             f"The verdict is about {challenger} in {decided.group}; on trial in {request.group} is"
             f" {state.challenger or 'none'}."
         )
-    days = request.made_at - _since(rows, request.group)
-    is_part = state.stage == "part"
+    looks = asked.looks(state.stage)
+    _refuse_unless_sure(decided, len(looks))
     told = replace(request, why="; ".join((request.why, *decided.reasons)))
     if decided.verdict == "stay" and not decided.is_scarce:
         return _back(rows, told, state)
-    if decided.verdict == "serve" and days >= timedelta(
-        days=asked.part_days if is_part else asked.shadow_days
-    ):
+    since, looked = _so_far(rows, request.group)
+    if looked < len(looks) and request.made_at - since < timedelta(days=looks[looked]):
+        return None
+    if decided.verdict == "serve":
         return _onward(rows, told, state, asked)
-    if days >= timedelta(days=asked.most_days):
-        late = f"not proven in {asked.most_days} days; {told.why}"
-        return _back(rows, replace(told, why=late), state)
-    return None
+    if looked + 1 < len(looks):
+        return added(rows, told, "wait", state)
+    return _back(rows, replace(told, why=f"not proven in {looks[-1]} days; {told.why}"), state)
 
 
 def roll_back(rows: Audit, request: Request) -> AuditRow:
@@ -127,15 +131,25 @@ def _state(rows: Audit, group: str) -> Serving:
     return state
 
 
-def _since(rows: Audit, group: str) -> datetime:
-    """Event time from which on the state of a group has been as it is."""
+def _refuse_unless_sure(decided: GroupDecision, looks: int) -> None:
+    least = policy().comparison.for_looks(looks).confidence
+    if decided.confidence < least - 1e-9:
+        raise FleetError(
+            f"The verdict is {decided.confidence:.1%} sure; {looks} looks need {least:.1%}: decide"
+            " by `Policy.comparison_on_trial`."
+        )
+
+
+def _so_far(rows: Audit, group: str) -> tuple[datetime, int]:
+    """Event time from which on the state of a group has been as it is, and looks since then."""
     own = rows_of(rows, group)
-    since = own[-1].valid_from
+    since, looked = own[-1].valid_from, 0
     for row in reversed(own):
         if row.after != own[-1].after:
             break
         since = row.valid_from
-    return since
+        looked += row.action == "wait"
+    return since, looked
 
 
 def _onward(rows: Audit, request: Request, state: Serving, asked: RolloutSteps) -> AuditRow:

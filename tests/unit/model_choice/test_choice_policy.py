@@ -31,7 +31,8 @@ def test_the_numbers_are_those_that_were_agreed() -> None:
         (lambda p: p["comparison"]["recipe"].update(least_gain=0), "has to be better"),
         (lambda p: p["comparison"]["refresh"].update(least_gain=0.03), "more than that of a rec"),
         (lambda p: p["comparison"]["bar"].update(most_loss=0.005), "less than a refresh may lose"),
-        (lambda p: p["rollout"].update(most_days=3), "less than a step takes"),
+        (lambda p: p["rollout"].update(part_days=[7, 3]), "part_days: give days in rising order"),
+        (lambda p: p["rollout"].update(part_days=[]), r"rollout\.part_days"),
         (lambda p: p["drift"].update(least_vehicles=2), r"drift\.least_vehicles"),
     ],
 )

@@ -73,7 +73,7 @@ def test_a_better_recipe_serves_and_says_why() -> None:
     assert decided.verdict == "serve"
     assert decided.numbers.gain
     assert decided.numbers.gain.low > 0.02
-    assert "points, 95% sure of +" in decided.reasons[0]
+    assert "points, 95.0% sure of +" in decided.reasons[0]
     assert "a new recipe needs +2.0" in decided.reasons[0]
 
 
@@ -199,6 +199,28 @@ def test_finding_more_never_lowers_a_verdict(
         return VERDICTS.index(decide(of, kind, SMALL).of("van").verdict)  # type: ignore[arg-type]
 
     assert rank(better) >= rank(rows)
+
+
+@SETTINGS
+@given(st.integers(0, 10**6), st.floats(0.01, 0.2), st.floats(0, 1))
+def test_fewer_false_alarms_never_lower_a_verdict(seed: int, alarms: float, kept: float) -> None:
+    rows = results(seed, 25, (0.8, 0.85), (alarms, 0.1))
+    fewer = np.random.default_rng(seed).binomial(rows["challenger_alarms"].to_numpy(), kept)
+    quieter = rows.with_columns(challenger_alarms=pl.Series(fewer))
+    ranks = [
+        VERDICTS.index(decide(of, "refresh", SMALL).of("van").verdict) for of in (rows, quieter)
+    ]
+    assert ranks[1] >= ranks[0]
+
+
+def test_several_looks_share_the_doubt() -> None:
+    rows = results(recall=(0.8, 0.81), alarms=(0.06, 0.05))
+    one, many = (decide(rows, "refresh", NUMBERS.for_looks(looks)).of("van") for looks in (1, 3))
+    assert (one.confidence, round(many.confidence, 4)) == (0.95, 0.9833)
+    assert one.numbers.gain
+    assert many.numbers.gain
+    assert many.numbers.gain.low < one.numbers.gain.low
+    assert "98.3% sure of" in many.reasons[0]
 
 
 @SETTINGS

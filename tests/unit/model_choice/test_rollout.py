@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -29,6 +30,8 @@ from fleet_assets.model_choice.rollout import challenge, first, roll_back, step,
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
 STEPS = policy().rollout
+SHADOW_DAYS, PART_DAYS = STEPS.shadow_days[0], STEPS.part_days[0]
+SURE = policy().comparison_on_trial("shadow").confidence
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 VEHICLES = [f"v{n}" for n in range(300)]
 NOTHING: Final[dict[str, Any]] = dict.fromkeys(Measured.__annotations__)
@@ -40,7 +43,7 @@ def request(at: datetime, why: str = "so it is", group: str = "van") -> Request:
 
 
 def verdict(of: str, scarce: bool = False, group: str = "van") -> GroupDecision:
-    return GroupDecision(group, of, ("by numbers",), Measured(**NOTHING), scarce)  # type: ignore[arg-type]
+    return GroupDecision(group, of, ("by numbers",), Measured(**NOTHING), SURE, scarce)  # type: ignore[arg-type]
 
 
 def on_trial(days_in_shadow: int = 0, part: bool = False) -> tuple[list[AuditRow], datetime]:
@@ -49,7 +52,7 @@ def on_trial(days_in_shadow: int = 0, part: bool = False) -> tuple[list[AuditRow
     rows.append(challenge(rows, request(START + DAY), "b"))
     now = START + DAY + days_in_shadow * DAY
     if part:
-        now = START + DAY + STEPS.shadow_days * DAY
+        now = START + DAY + SHADOW_DAYS * DAY
         row = step(rows, request(now), "b", verdict("serve"))
         assert row
         rows.append(row)
@@ -59,7 +62,7 @@ def on_trial(days_in_shadow: int = 0, part: bool = False) -> tuple[list[AuditRow
 def test_a_challenger_goes_from_the_shadow_to_a_share_to_all() -> None:
     rows, at = on_trial()
     now = at
-    for days, action in ((STEPS.shadow_days, "to_part"), (STEPS.part_days, "to_all")):
+    for days, action in ((SHADOW_DAYS, "to_part"), (PART_DAYS, "to_all")):
         early = now + days * DAY - HOUR
         assert step(rows, request(early), "b", verdict("serve")) is None
         now += days * DAY
@@ -75,17 +78,46 @@ def test_a_challenger_goes_from_the_shadow_to_a_share_to_all() -> None:
 @pytest.mark.parametrize("part", [False, True])
 def test_what_is_worse_goes_at_once_and_what_is_unknown_in_the_end(part: bool) -> None:
     rows, now = on_trial(part=part)
-    soon, late = now + HOUR, now + STEPS.most_days * DAY
-    worse = step(rows, request(soon), "b", verdict("stay"))
+    worse = step(rows, request(now + HOUR), "b", verdict("stay"))
     assert worse
     assert worse.action == ("roll_back" if part else "drop")
     assert worse.after == Serving("a")
-    for unknown in (verdict("stay", scarce=True), verdict("shadow")):
-        assert step(rows, request(late - HOUR), "b", unknown) is None
-        dropped = step(rows, request(late), "b", unknown)
-        assert dropped
-        assert dropped.after == Serving("a")
-        assert f"not proven in {STEPS.most_days} days" in dropped.why
+    looks = STEPS.part_days if part else STEPS.shadow_days
+    unknown = [verdict("stay", scarce=True), verdict("shadow"), verdict("stay", scarce=True)]
+    for days, found in zip(looks, unknown, strict=True):
+        assert step(rows, request(now + days * DAY - HOUR), "b", found) is None
+        row = step(rows, request(now + days * DAY), "b", found)
+        assert row
+        assert row.action == ("wait" if days < looks[-1] else worse.action)
+        rows.append(row)
+    assert state_of(rows, "van") == Serving("a")
+    assert f"not proven in {looks[-1]} days; so it is; by numbers" in rows[-1].why
+
+
+def test_between_looks_a_good_verdict_is_no_reason_to_go_on() -> None:
+    """Who looks each day finds a lucky one sooner or later."""
+    rows, start = on_trial()
+    first_look = start + STEPS.shadow_days[0] * DAY
+    waits = step(rows, request(first_look), "b", verdict("shadow"))
+    assert waits
+    assert (waits.action, waits.before) == ("wait", waits.after)
+    rows.append(waits)
+    assert step(rows, request(first_look + DAY), "b", verdict("serve")) is None
+    second_look = start + STEPS.shadow_days[1] * DAY
+    onward = step(rows, request(second_look), "b", verdict("serve"))
+    assert onward
+    assert onward.action == "to_part"
+
+
+def test_a_verdict_that_is_less_sure_than_several_looks_ask_for_is_refused() -> None:
+    rows, now = on_trial()
+    once = replace(verdict("serve"), confidence=0.95)
+    with pytest.raises(FleetError, match=r"95\.0% sure; 3 looks need 98\.3%"):
+        step(rows, request(now), "b", once)
+    at_once = STEPS.model_copy(update={"shadow_days": (7,)})
+    row = step(rows, request(now + 7 * DAY), "b", once, at_once)
+    assert row
+    assert row.action == "to_part"
 
 
 def test_a_dropped_model_may_try_again_and_one_rolled_back_may_not() -> None:
@@ -102,7 +134,7 @@ def test_rolling_back_goes_to_the_champion_before_and_then_to_the_one_before_tha
     rows, now = on_trial(part=True)
     for challenger, after in (("b", "c"), ("c", None)):
         while state_of(rows, "van") != Serving(challenger):
-            now += STEPS.shadow_days * DAY
+            now += SHADOW_DAYS * DAY
             row = step(rows, request(now), challenger, verdict("serve"))
             assert row
             rows.append(row)
@@ -119,7 +151,7 @@ def test_failed_training_keeps_what_serves_and_does_not_stop_the_clock() -> None
     rows, now = on_trial()
     failed = training_failed(rows, request(now + DAY, "out of memory"))
     assert failed.before == failed.after == Serving("a", "b", "shadow")
-    onward = step([*rows, failed], request(now + STEPS.shadow_days * DAY), "b", verdict("serve"))
+    onward = step([*rows, failed], request(now + SHADOW_DAYS * DAY), "b", verdict("serve"))
     assert onward
     assert onward.action == "to_part"
     without = training_failed([], request(now, "no data"))
@@ -268,7 +300,7 @@ def test_going_back_serves_a_champion_of_before_and_the_audit_tells_all(
         if row.action in ("drop", "roll_back"):
             assert row.after.champion in champions
             assert row.after.challenger is None
-        if row.action in ("challenge", "to_part", "drop", "training_failed"):
+        if row.action in ("challenge", "wait", "to_part", "drop", "training_failed"):
             assert row.after.champion == row.before.champion
         if row.action == "to_all":
             assert row.before.stage == "part"

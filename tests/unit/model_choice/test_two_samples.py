@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -42,6 +42,7 @@ def test_an_effect_of_a_fifth_is_a_third_of_a_deviation() -> None:
 
 
 @given(st.lists(st.floats(-5, 5), min_size=6, max_size=20))
+@settings(max_examples=25)
 def test_p_of_differences_does_not_know_which_side_is_up(differences: list[float]) -> None:
     given_ = np.array(differences)
     assert paired_p(given_) == pytest.approx(paired_p(-given_))
