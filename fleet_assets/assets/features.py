@@ -34,6 +34,7 @@ from fleet_assets.lake.feature_windows import (
 )
 from fleet_assets.lake.store import Lake
 from fleet_assets.telemetry.validation import Verdict
+from fleet_assets.warehouse.lake_ledger import sync_lake_ledger
 
 FEATURES = "features"
 
@@ -91,6 +92,7 @@ def build_features(partitions_def: HourlyPartitionsDefinition) -> AssetsDefiniti
             verdict = worked.verdict or Verdict(FEATURE_WINDOWS, 0, ())
             log_check(context, contract_evaluation(verdict, event_hour))
             add_hour_metadata(context, FEATURE_WINDOWS, event_hour, _told(lake, worked))
+        sync_lake_ledger(lake, platform.postgres_url, done.keys())
         yield MaterializeResult(asset_key=FEATURE_WINDOWS)
 
     return refresh

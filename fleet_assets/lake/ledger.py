@@ -33,6 +33,7 @@ LEDGER_TABLES: Final = (
     "trips",
     "rule_anomalies",
     "anomalies",
+    "feature_windows",
 )
 """In the order of the flow."""
 LEDGER_SCHEMA: Final = pl.Schema(

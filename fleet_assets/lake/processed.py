@@ -13,7 +13,9 @@ from fleet_assets.lake.log import all_marks
 from fleet_assets.lake.marks import app_id, by_hour, rows_id
 from fleet_assets.lake.store import TableSnapshot
 
-FOLLOWERS: Final = ("segments", "vehicle_codes", "rule_eligibility", "trip_segments")
+FOLLOWERS: Final = (
+    "segments", "vehicle_codes", "rule_eligibility", "trip_segments", "feature_windows",
+)  # fmt: skip
 """Made hour by hour from telemetry and the end of the hour before."""
 PIECES: Final[Mapping[str, tuple[str, ...]]] = {
     "rule_anomalies": ("segments", "vehicle_codes"),

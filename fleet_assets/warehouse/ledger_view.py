@@ -31,6 +31,7 @@ TABLES: Final = (
     "trips",
     "rule_anomalies",
     "anomalies",
+    "feature_windows",
     "warehouse_rule_eligibility",
     "warehouse_trips",
     "warehouse_rule_anomalies",

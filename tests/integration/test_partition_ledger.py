@@ -20,6 +20,7 @@ from fleet_assets.assets.stages import work_hours
 from fleet_assets.commands.ledger import ledger as app
 from fleet_assets.errors import FleetError
 from fleet_assets.lake.by_onset import stitch_hours
+from fleet_assets.lake.feature_windows import refresh_feature_windows
 from fleet_assets.lake.landing import land
 from fleet_assets.lake.processed import FOLLOWERS
 from fleet_assets.lake.refresh import refresh_hour
@@ -74,11 +75,13 @@ def show(
 
 
 def judge(lake: Lake, url: str, run_id: str = "run") -> None:
-    """Trips and anomalies of the hour."""
+    """Trips, anomalies and features of the hour."""
     book = rule_book(url)
     worked = work_hour(lake, HOUR, book)
     record(url, [LedgerEntry("rules", HOUR, worked.segments.processed_version, run_id=run_id)])
     settle(lake, url, book, run_id)
+    made = refresh_feature_windows(lake, HOUR)
+    record(url, [LedgerEntry("features", HOUR, made.processed_version, run_id=run_id)])
 
 
 def states(url: str) -> dict[str, str]:
@@ -140,7 +143,7 @@ def test_trips_and_anomalies_wait_for_the_rules_and_then_tell_what_begins_in_the
     waiting = {table for table in after_telemetry if states(url)[table] == "stale"}
     assert waiting == {
         "trips", "rule_anomalies", "anomalies", "warehouse_trips", "warehouse_rule_anomalies",
-        "warehouse_anomalies", "warehouse_rule_eligibility",
+        "warehouse_anomalies", "warehouse_rule_eligibility", "feature_windows",
     }  # fmt: skip
     stitch_hours(lake, [HOUR], by_travel())
     sync_lake_ledger(lake, url)
@@ -154,7 +157,8 @@ def test_a_failure_of_the_rules_shows_at_all_their_tables_in_the_lake(lake: Lake
     show(lake, url)
     record_failure(url, "rules", [HOUR], "bad rows")
     failed = partition_ledger(url, state="failed")["table_name"].to_list()
-    assert failed == [*FOLLOWERS, "trips", "rule_anomalies", "anomalies"]
+    of_rules = [table for table in FOLLOWERS if table != "feature_windows"]
+    assert failed == [*of_rules, "trips", "rule_anomalies", "anomalies"]
 
 
 def test_failed_and_withheld_stages_are_told_by_table(lake: Lake, url: str) -> None:
