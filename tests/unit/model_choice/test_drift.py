@@ -89,8 +89,9 @@ def test_a_season_that_comes_to_all_types_does_not_alarm(weather: float) -> None
     alarms = 0
     for seed in range(30):
         fleet = MadeFleet(seed)
-        trained, now = fleet.days(TRAINED, 30, weather), fleet.days(NOW, 7, weather)
-        report = drift(trained, shifted(now, -6), FEATURES)
+        trained = fleet.days(TRAINED, 30, weather)
+        fleet.add("van", 12)
+        report = drift(trained, shifted(fleet.days(NOW, 7, weather), -6), FEATURES)
         alarms += report.alarms.height > 0
         seasonal = report.rows.filter(feature="coolant", vehicles="known")
         assert (seasonal["effect_with_season"] < -0.5).all()

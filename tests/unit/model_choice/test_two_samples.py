@@ -54,3 +54,9 @@ def test_p_is_small_where_samples_differ() -> None:
     before, after = random.normal(0, 1, 30), random.normal(1.5, 1, 30)
     assert unpaired_p(before, after) < 0.001 < 0.05 < unpaired_p(before, before + 0.1)
     assert paired_p(after) < 0.001 < 0.05 < paired_p(before - before.mean())
+
+
+def test_many_vehicles_that_have_not_changed_are_no_sign_of_change() -> None:
+    few_changed = np.array([0.0] * 30 + [1.0] * 6)
+    assert paired_p(few_changed) > 0.05
+    assert paired_p(few_changed[30:]) < 0.05
