@@ -57,7 +57,7 @@ _LEAST_KNOWN: Final = 0.3
 """A column is told from where at least this share of the windows has it."""
 _TREES: Final = 16
 _LEAST_LEAF: Final = 8
-_MOST_LEAVES: Final = 96
+_MOST_LEAVES: Final = 64
 
 
 @dataclass(frozen=True)

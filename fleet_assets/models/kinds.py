@@ -1,7 +1,11 @@
-"""A forest that names what is wrong in a window, by its evidence; trained on injected faults."""
+"""Forests that say what is wrong in a window, by its evidence; trained on injected faults.
+
+One says which device lies, for each window; another one names the kind, for those that are suspect.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -12,6 +16,7 @@ from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 
 from fleet_assets.features.kernel import STEP
+from fleet_assets.injection.signals import device_of, signals_of
 from fleet_assets.models.evidence import EVIDENCE
 from fleet_assets.models.forests import predict
 from fleet_assets.models.frame import matrix
@@ -20,53 +25,92 @@ Values = NDArray[np.float64]
 HEALTHY: Final = "healthy"
 AFTERMATH: Final = "aftermath"
 """A fault has just ended and still shows in trailing features: neither healthy nor faulty."""
-MOST_WINDOWS: Final = 60_000
+ANY: Final = "any"
+MOTION: Final = "motion"
+_MOTION: Final = ("engine_rpm", "speed")
+MISSING: Final = "missing"
+FROZEN: Final = "frozen"
+OFF: Final = "off"
+_MANNERS: Final = {"dropout": MISSING, "stuck": FROZEN, "delay": FROZEN}
+MOST_WINDOWS: Final = 30_000
 USUAL_WINDOWS: Final = 30
 """Windows of a fault that weigh as much as so many healthy ones."""
 _LONGEST: Final = timedelta(seconds=300)
 _LEAST_OVERLAP: Final = timedelta(seconds=4)
-_TREES: Final = 60
+_TREES: Final = 32
 _LEAST_LEAF: Final = 4
 
 
 @dataclass(frozen=True)
 class Classifier:
-    """Names kinds.
+    """Names the device that a fault is about, and the manner: MISSING, FROZEN or OFF.
 
     Attributes:
         columns: evidence that it looks at, in order.
-        forest: scikit-learn's; `classes_` holds HEALTHY and kinds.
+        forest: scikit-learn's; `classes_` holds HEALTHY and device/manner.
     """
 
     columns: tuple[str, ...]
     forest: RandomForestClassifier
 
     @property
-    def kinds(self) -> tuple[str, ...]:
+    def classes(self) -> tuple[str, ...]:
         """What it tells apart, in the order of its shares."""
         return tuple(str(name) for name in self.forest.classes_)
 
     def shares(self, evidence: pl.DataFrame) -> Values:
-        """For each window the share of votes for each of the kinds."""
+        """For each window the share of votes for each of the classes."""
         return predict(self.forest, matrix(evidence, self.columns))
 
-    def scores(self, evidence: pl.DataFrame) -> tuple[Values, list[str]]:
-        """For each window the share of votes for any fault, and the likeliest fault."""
-        shares = self.shares(evidence)
-        kinds = self.kinds
-        healthy = shares[:, kinds.index(HEALTHY)] if HEALTHY in kinds else np.zeros(len(shares))
-        faults = [n for n, name in enumerate(kinds) if name != HEALTHY]
-        best = np.array([kinds[n] for n in faults])[np.argmax(shares[:, faults], axis=1)]
-        return 1 - healthy, best.tolist()
+    def aspects(self) -> Mapping[str, tuple[int, ...]]:
+        """Classes that are judged together, as numbers of shares.
+
+        Each class is an aspect, and each device. MOTION: engine or wheel speed, where it cannot be
+        said which. ANY: any device.
+        """
+        faulty = [(name, number) for number, name in enumerate(self.classes) if name != HEALTHY]
+        found: dict[str, list[int]] = {name: [number] for name, number in faulty}
+        for name, number in faulty:
+            device = name.split("/")[0]
+            found.setdefault(device, []).append(number)
+            found.setdefault(ANY, []).append(number)
+            if device in _MOTION:
+                found.setdefault(MOTION, []).append(number)
+        return {name: tuple(numbers) for name, numbers in found.items()}
+
+
+@dataclass(frozen=True)
+class Namer:
+    """Names the kind of a fault, once a window is suspect.
+
+    Attributes:
+        columns: evidence that it looks at, in order.
+        forest: scikit-learn's; `classes_` holds kinds.
+        known: faults that were trained on, as kind/device.
+    """
+
+    columns: tuple[str, ...]
+    forest: RandomForestClassifier
+    known: tuple[str, ...]
+
+    def named(self, evidence: pl.DataFrame, devices: list[str]) -> list[str]:
+        """The likeliest kind/device of each window, among those that a device is known to have."""
+        kinds = [str(name) for name in self.forest.classes_]
+        shares = predict(self.forest, matrix(evidence, self.columns))
+        may = np.array(
+            [[f"{kind}/{device}" in self.known for kind in kinds] for device in devices]
+        ).reshape(len(devices), len(kinds))
+        best = np.argmax(np.where(may, shares + 1e-6, 0.0), axis=1)
+        return [f"{kinds[n]}/{device}" for n, device in zip(best, devices, strict=True)]
 
 
 def labels_of(
     windows: pl.DataFrame, truth: pl.DataFrame, *, step: timedelta = STEP
 ) -> pl.DataFrame:
-    """What is true of windows: their kind of fault, HEALTHY or AFTERMATH.
+    """What is true of windows: their fault as kind/subject, HEALTHY or AFTERMATH.
 
-    A window is faulty if a fault covers at least 4 s of its last step, or half of what the step has
-    of the fault's length where the fault is shorter.
+    A window is faulty if a fault covers at least 4 s of its last step, or half of the fault where
+    that is shorter.
 
     Args:
         windows: `vehicle_id`, `window_end`.
@@ -74,10 +118,13 @@ def labels_of(
         step: length of steps.
 
     Returns:
-        `kind`, `fault_id`, `is_clear` for each window, in order; the latter two null where healthy.
+        `fault`, `fault_id`, `is_clear` for each window, in order; the last two null if healthy.
     """
     keyed = windows.select("vehicle_id", "window_end").with_row_index("row")
-    spans = truth.select("vehicle_id", "fault_id", "kind", "is_clear", "started_at", "ended_at")
+    spans = truth.select(
+        "vehicle_id", "fault_id", "is_clear", "started_at", "ended_at",
+        fault=pl.format("{}/{}", "kind", "signal"),
+    )  # fmt: skip
     met = keyed.join(spans, on="vehicle_id").filter(
         pl.col("window_end") > pl.col("started_at"),
         pl.col("window_end") <= pl.col("ended_at") + step + _LONGEST,
@@ -88,46 +135,88 @@ def labels_of(
         pl.lit(_LEAST_OVERLAP), (pl.col("ended_at") - pl.col("started_at")) / 2
     )
     during = met.with_columns(
-        kind=pl.when(overlap >= least).then("kind").otherwise(pl.lit(AFTERMATH)),
+        fault=pl.when(overlap >= least).then("fault").otherwise(pl.lit(AFTERMATH)),
         during=overlap >= least,
     ).sort("row", "during", descending=[False, True])
     first = during.unique("row", keep="first", maintain_order=True)
     return keyed.join(
-        first.select("row", "kind", "fault_id", "is_clear"), on="row", how="left",
+        first.select("row", "fault", "fault_id", "is_clear"), on="row", how="left",
         maintain_order="left",
-    ).select(pl.col("kind").fill_null(HEALTHY), "fault_id", "is_clear")  # fmt: skip
+    ).select(pl.col("fault").fill_null(HEALTHY), "fault_id", "is_clear")  # fmt: skip
+
+
+def devices_of(faults: pl.Series) -> pl.Series:
+    """The device that each fault is about; HEALTHY and AFTERMATH stay."""
+    told = {
+        name: device_of(signals_of(name.split("/")[1])[0])
+        for name in faults.unique()
+        if "/" in name
+    }
+    return faults.replace(told)
+
+
+def classes_of(faults: pl.Series) -> pl.Series:
+    """The device/manner of each fault; HEALTHY and AFTERMATH stay."""
+    each = faults.unique().sort()
+    devices = dict(zip(each, devices_of(each), strict=True))
+    told = {
+        name: f"{device}/{_MANNERS.get(name.split('/')[0], OFF)}"
+        for name, device in devices.items()
+        if "/" in name
+    }
+    return faults.replace(told)
 
 
 def fit_classifier(evidence: pl.DataFrame, labels: pl.DataFrame, seed: int) -> Classifier:
     """Fits a forest.
 
-    Windows of one fault resemble each other: a fault of n windows weighs as much as √n healthy
-    ones times √USUAL_WINDOWS, so that drifts of an hour do not drown what lasts for a minute.
+    Windows of one fault resemble each other: a fault of n windows weighs as √(n · USUAL_WINDOWS)
+    healthy ones, so that drifts of an hour do not drown what lasts for a minute.
 
     Args:
         evidence: columns of EVIDENCE, healthy and faulty windows.
-        labels: `kind` and `fault_id` of each, as `labels_of` gives them; those of AFTERMATH are
+        labels: `fault` and `fault_id` of each, as `labels_of` gives them; those of AFTERMATH are
             left out.
         seed: the same one gives the same forest.
     """
-    kinds = labels["kind"]
-    weights = _weights(labels)
-    kept = np.flatnonzero((kinds != AFTERMATH).to_numpy())
+    kept = _some(labels["fault"] != AFTERMATH, seed)
+    classes = classes_of(labels["fault"])
+    columns, forest = _fitted(evidence[kept], classes.gather(kept), _weights(labels)[kept], seed)
+    return Classifier(columns, forest)
+
+
+def fit_namer(evidence: pl.DataFrame, labels: pl.DataFrame, seed: int) -> Namer:
+    """Fits what names kinds on the faulty windows; arguments as of `fit_classifier`."""
+    faults = labels["fault"]
+    kept = _some(~faults.is_in([HEALTHY, AFTERMATH]), seed)
+    chosen = faults.gather(kept)
+    kinds = chosen.str.split("/").list.get(0)
+    columns, forest = _fitted(evidence[kept], kinds, _weights(labels)[kept], seed)
+    known = kinds + "/" + devices_of(chosen)
+    return Namer(columns, forest, tuple(known.unique().sort().to_list()))
+
+
+def _some(wanted: pl.Series, seed: int) -> NDArray[np.int64]:
+    """Numbers of the wanted windows, at most MOST_WINDOWS."""
+    kept = np.flatnonzero(wanted.to_numpy())
     if len(kept) > MOST_WINDOWS:
         kept = np.sort(np.random.default_rng(seed).choice(kept, MOST_WINDOWS, replace=False))
+    return kept
+
+
+def _fitted(
+    evidence: pl.DataFrame, classes: pl.Series, weights: Values, seed: int
+) -> tuple[tuple[str, ...], RandomForestClassifier]:
     columns = tuple(name for name in EVIDENCE if evidence[name].count() > 0)
     forest = RandomForestClassifier(
         _TREES, min_samples_leaf=_LEAST_LEAF, max_features="sqrt", n_jobs=1, random_state=seed
     )
-    forest.fit(
-        matrix(evidence[kept], columns), kinds.gather(kept).to_numpy(), sample_weight=weights[kept]
-    )
-    return Classifier(columns, forest)
+    forest.fit(matrix(evidence, columns), classes.to_numpy(), sample_weight=weights)
+    return columns, forest
 
 
 def _weights(labels: pl.DataFrame) -> Values:
     """One for each healthy window."""
-    count = pl.len().over("fault_id", "kind")
-    weight = (USUAL_WINDOWS / count).sqrt()
-    healthy = pl.col("kind") == HEALTHY
+    weight = (USUAL_WINDOWS / pl.len().over("fault_id", "fault")).sqrt()
+    healthy = pl.col("fault") == HEALTHY
     return labels.select(pl.when(healthy).then(1.0).otherwise(weight)).to_series().to_numpy()

@@ -6,7 +6,7 @@ after it. Steps look at their own messages (and the one before) alone: models ge
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Final
 
@@ -18,16 +18,22 @@ SIGNALS: Final = (*RAW_SIGNALS, "oil_pressure", "intake_air_temp", "ambient_temp
 """Signals that steps tell of; those that telemetry lacks are null."""
 PLAIN: Final = tuple(name for name in SIGNALS if not name.startswith("gps_"))
 MEASURES: Final = ("mean", "spread", "jump", "same_s", "null_share")
+COMPANIONS: Final[Mapping[str, str]] = {
+    "engine_rpm": "speed", "speed": "engine_rpm", "throttle_position": "engine_rpm",
+    "engine_load": "engine_rpm", "accel_x": "speed", "gps": "speed",
+}  # fmt: skip
+"""Signals that hardly stand still while their companion moves."""
 JOINT: Final = (
+    *(f"{name}_same_travel" for name in COMPANIONS),
     "gps_speed", "gps_excess_m", "gps_same_s", "gps_null_share",
     "speed_change", "gear", "gear_spread",
 )  # fmt: skip
 COLUMNS: Final = tuple(f"{name}_{what}" for name in PLAIN for what in MEASURES) + JOINT
 """Columns of steps: of each plain signal its mean, range, greatest change between messages (all in
 its unit), seconds without any change at the step's end (at most MOST_SAME_S) and share of messages
-that name it as null; the same for positions, with speed by them (mph) and the metres that they
-moved beyond what the wheels tell; change of wheel speed (mph/s); mean ln(rpm/mph) while coupled,
-and its range."""
+that name it as null; how far its companion went, up and down, in those seconds. The same for
+positions, with speed by them (mph) and the metres that they moved beyond what the wheels tell;
+change of wheel speed (mph/s); mean ln(rpm/mph) while coupled, and its range."""
 MOST_SAME_S: Final = 120.0
 _DIGITS: Final = 9
 """Sums of floats differ in their last bits with where a history is cut; signals have fewer digits,
@@ -52,7 +58,8 @@ def steps_of(telemetry: pl.DataFrame, *, step: timedelta = STEP) -> pl.DataFrame
         `vehicle_id`, `window_end` and COLUMNS as floats, in order of vehicle and time.
     """
     rows = in_order(_prepared(telemetry))
-    changed = rows.lazy().with_columns(_since()).with_columns(*_moves()).with_columns(*_lasting())
+    moved = rows.lazy().with_columns(_since()).with_columns(*_moves())
+    changed = moved.with_columns(*_paths()).with_columns(*_lasting()).with_columns(*_travels())
     end = pl.col("event_time").dt.truncate(step) + step
     told = changed.with_columns(window_end=end).group_by(
         "vehicle_id", "window_end", maintain_order=True
@@ -122,6 +129,24 @@ def _lasting() -> Iterator[pl.Expr]:
         yield pl.when(value.is_not_null()).then(lasting).alias(f"{name}_same_s")
 
 
+def _paths() -> Iterator[pl.Expr]:
+    """How far companions went: in all so far, and over the last MOST_SAME_S."""
+    for name in dict.fromkeys(COMPANIONS.values()):
+        way = pl.col(f"{name}_diff").abs().fill_null(0)
+        recent = way.rolling_sum_by("event_time", f"{MOST_SAME_S:.0f}s").over("vehicle_id")
+        yield way.cum_sum().alias(f"{name}_path")
+        yield recent.alias(f"{name}_recent")
+
+
+def _travels() -> Iterator[pl.Expr]:
+    for name, other in COMPANIONS.items():
+        same = pl.col(f"{name}_same_s")
+        path = pl.col(f"{other}_path")
+        since = path - pl.when(same == 0).then(path).forward_fill()
+        far = pl.when(same >= MOST_SAME_S).then(f"{other}_recent").otherwise(since)
+        yield pl.when(same.is_not_null()).then(far.round(3)).alias(f"{name}_same_travel")
+
+
 def _told() -> Iterator[pl.Expr]:
     for name in PLAIN:
         value = pl.col(name)
@@ -130,6 +155,8 @@ def _told() -> Iterator[pl.Expr]:
         yield pl.col(f"{name}_diff").abs().max().alias(f"{name}_jump")
         yield pl.col(f"{name}_same_s").last()
         yield pl.col(f"{name}_null").mean().alias(f"{name}_null_share")
+    for name in COMPANIONS:
+        yield pl.col(f"{name}_same_travel").max()
     passed = pl.col("passed_s")
     by_fix = pl.col("metres").sum() / passed.filter(pl.col("metres").is_not_null()).sum()
     yield pl.when(pl.col("metres").count() > 0).then(by_fix / _MPS_PER_MPH).alias("gps_speed")

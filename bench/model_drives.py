@@ -1,0 +1,100 @@
+"""Real drives for training and judging models: later days apart, with faults in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import polars as pl
+
+from bench.real_rules import real_telemetry, real_vehicles
+from fleet_assets.features.kernel import feature_windows
+from fleet_assets.injection.catalogue import read_catalogue
+from fleet_assets.injection.draws import Split
+from fleet_assets.injection.inject import inject
+from fleet_assets.injection.plan import Chosen, plan
+from fleet_assets.models.frame import model_frame
+from fleet_assets.models.steps import steps_of
+from fleet_assets.models.training import Copy
+
+LATER_SHARE: Final = 0.4
+"""About so much of each vehicle's messages, in whole days, are the later days."""
+UNTOUCHED: Final = 0.3
+"""Share of vehicle-hours of the later days that stay healthy while others have a fault."""
+
+
+@dataclass(frozen=True)
+class Drives:
+    """Telemetry of real vehicles.
+
+    Attributes:
+        early: days to learn from.
+        later: days after all of those, by vehicle.
+        types: vehicle type by vehicle.
+    """
+
+    early: pl.DataFrame
+    later: pl.DataFrame
+    types: Mapping[str, str]
+
+    def of(self, vehicle_ids: Sequence[str]) -> Drives:
+        """Some of the vehicles."""
+        mine = pl.col("vehicle_id").is_in(list(vehicle_ids))
+        return Drives(self.early.filter(mine), self.later.filter(mine), self.types)
+
+    @property
+    def vehicle_ids(self) -> list[str]:
+        return self.early["vehicle_id"].unique().sort().to_list()
+
+
+@dataclass(frozen=True)
+class Faulty:
+    """Telemetry with faults, as models see it and as it is."""
+
+    copy: Copy
+    telemetry: pl.DataFrame
+
+
+def real_drives() -> Drives:
+    """All real drives; no rows without them."""
+    telemetry = real_telemetry()
+    vehicles = real_vehicles()
+    types = dict(vehicles.select("vehicle_id", "vehicle_type").iter_rows())
+    later = _later(telemetry)
+    return Drives(telemetry.filter(~later), telemetry.filter(later), types)
+
+
+def _later(telemetry: pl.DataFrame) -> pl.Series:
+    """Rows of days after the one that cuts a vehicle's messages nearest to LATER_SHARE."""
+    day = pl.col("event_time").dt.date()
+    days = telemetry.group_by("vehicle_id", day=day).len().sort("vehicle_id", "day")
+    left = 1 - pl.col("len").cum_sum() / pl.col("len").sum()
+    cuts = (
+        days.with_columns(off=(left - LATER_SHARE).abs().over("vehicle_id"))
+        .sort("off", maintain_order=True)
+        .unique("vehicle_id", keep="first", maintain_order=True)
+        .select("vehicle_id", cut="day")
+    )
+    marked = telemetry.select("vehicle_id", day=day).join(
+        cuts, on="vehicle_id", how="left", maintain_order="left"
+    )
+    return marked["day"] > marked["cut"]
+
+
+def frame_of(telemetry: pl.DataFrame) -> pl.DataFrame:
+    """What models look at."""
+    return model_frame(feature_windows(telemetry), steps_of(telemetry))
+
+
+def with_faults(telemetry: pl.DataFrame, split: Split, seed: int, untouched: float) -> Faulty:
+    """The same drives with faults whose sizes and lengths the other split never has.
+
+    Days are dealt into the splits by who calls, so all of these count as the split's.
+    """
+    catalogue = read_catalogue()
+    share = 1.0 if split == "evaluate" else 0.0
+    every_day = catalogue.model_copy(update={"evaluation_share": share})
+    chosen = Chosen(split=split, untouched=untouched)
+    changed, truth = inject(telemetry, plan(telemetry, seed, chosen, every_day))
+    return Faulty(Copy(frame_of(changed), truth), changed)

@@ -1,0 +1,75 @@
+"""How fast windows are judged, and what a vehicle costs a day."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Final
+
+import polars as pl
+from rich.console import Console
+from rich.table import Table
+
+from bench.model_drives import Drives, frame_of, with_faults
+from fleet_assets.models.evidence import GROUP
+from fleet_assets.models.fleet_model import FleetModel
+from fleet_assets.models.isolation import isolation_scores
+from fleet_assets.models.training import Recipe, train
+from fleet_assets.models.vehicle import fit_vehicle
+
+VEHICLES: Final = 200
+WINDOWS: Final = 360
+"""Of each vehicle: an hour."""
+REPEATS: Final = 5
+FLEET: Final = 12_500
+CONSOLE: Final = Console(width=120)
+
+
+def print_speed(drives: Drives) -> None:
+    """Prints windows per second of processor time, and seconds and bytes of a vehicle."""
+    frame = frame_of(drives.early)
+    copies = [with_faults(drives.early, "train", seed, 0.0).copy for seed in (11, 12)]
+    model = train(frame, copies, drives.types, Recipe())
+    fleet = _fleet(frame)
+    strangers = FleetModel(
+        model.isolations, model.types, {GROUP: model.vehicles[GROUP]}, model.own, model.strange
+    )
+    own = {f"v{n}": model.vehicles["VH-0001"] for n in range(VEHICLES)}
+    specific = FleetModel(
+        model.isolations, model.types, own | {GROUP: model.vehicles[GROUP]}, model.own,
+        model.strange,
+    )  # fmt: skip
+    table = Table(
+        "what", "windows/s per core", title=f"{VEHICLES} vehicles, {WINDOWS} windows each"
+    )
+    work: dict[str, Callable[[], object]] = {
+        "Isolation Forest": lambda: isolation_scores(model.isolations, fleet, model.types),
+        "both models, the group's forests": lambda: strangers.judged(fleet),
+        "both models, each vehicle's own forests": lambda: specific.judged(fleet),
+    }
+    for name, do in work.items():
+        table.add_row(name, f"{fleet.height / _median(do):,.0f}")
+    CONSOLE.print(table)
+    mine = frame.filter(pl.col("vehicle_id") == "VH-0001")
+    seconds = _median(lambda: fit_vehicle(mine, 1))
+    CONSOLE.print(
+        f"fitting a vehicle on {mine.height:,} windows: {seconds:.2f} s;"
+        f" {FLEET:,} vehicles: {FLEET * seconds / 3600:.1f} core-hours a day"
+    )
+
+
+def _fleet(frame: pl.DataFrame) -> pl.DataFrame:
+    hour = frame.filter(pl.col("vehicle_id") == "VH-0001").head(WINDOWS)
+    return pl.concat(
+        hour.with_columns(vehicle_id=pl.lit(f"v{number}")) for number in range(VEHICLES)
+    )
+
+
+def _median(do: Callable[[], object]) -> float:
+    times = []
+    for _ in range(REPEATS):
+        cpu = time.process_time()
+        do()
+        times.append(time.process_time() - cpu)
+    return statistics.median(times)

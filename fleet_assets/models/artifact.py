@@ -1,0 +1,160 @@
+"""Models as bytes, without pickle: reading a file never runs what it says.
+
+A zip archive: `manifest.json` (form, signature, card, and the model as plain JSON), `.npy` arrays
+without objects, and forests by skops, which reads no type that is not in TRUSTED.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
+
+import numpy as np
+import skops.io as sio
+from sklearn.base import BaseEstimator
+
+from fleet_assets.errors import FleetError
+from fleet_assets.models.detector import Detector, Trust
+from fleet_assets.models.fleet_model import FleetModel
+from fleet_assets.models.frame import INPUTS
+from fleet_assets.models.healthy import Expectation
+from fleet_assets.models.isolation import Isolation
+from fleet_assets.models.kinds import Classifier, Namer
+from fleet_assets.models.vehicle import Vehicle
+
+FORM: Final = 1
+TRUSTED: Final = ("sklearn.tree._tree.Tree",)
+"""Types that forests need beside those that skops trusts by itself; no others are read."""
+_PARTS: Final = {
+    one.__name__: one
+    for one in (FleetModel, Vehicle, Expectation, Isolation, Classifier, Namer, Detector, Trust)
+}
+_LARGEST: Final = 2 * 1024**3
+T = TypeVar("T", FleetModel, Vehicle)
+
+
+def signature() -> dict[str, Any]:
+    """What models take, in order, and what type each is; what they give is SCORE_SCHEMA."""
+    return {"inputs": [{"name": name, "type": "float32"} for name in INPUTS]}
+
+
+def to_bytes(model: FleetModel | Vehicle, card: Mapping[str, Any] | None = None) -> bytes:
+    """Writes a whole model, or one vehicle.
+
+    Args:
+        model: what is written.
+        card: what is told of it; plain JSON.
+    """
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        told = _Writer(archive).plain(model)
+        manifest = {"form": FORM, "signature": signature(), "card": dict(card or {}), "model": told}
+        archive.writestr("manifest.json", json.dumps(manifest))
+    return file.getvalue()
+
+
+def from_bytes(data: bytes, kind: type[T]) -> tuple[T, dict[str, Any]]:
+    """Reads what `to_bytes` has written.
+
+    Args:
+        data: the file.
+        kind: what is expected in it.
+
+    Returns:
+        The model and its card.
+
+    Raises:
+        FleetError: it is no model, of another form, wants other inputs than there are, or holds
+            types that are not trusted.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > _LARGEST:
+                raise FleetError("the model unpacks to more than 2 GiB: train it anew.")
+            manifest = json.loads(archive.read("manifest.json"))
+            _check(manifest)
+            model = _Reader(archive).value(manifest["model"])
+    except (zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
+        raise FleetError(f"this is no model of the platform ({error}): train it anew.") from None
+    if not isinstance(model, kind):
+        raise FleetError(f"this is a {type(model).__name__}, not a {kind.__name__}.")
+    return model, dict(manifest["card"])
+
+
+def _check(manifest: Mapping[str, Any]) -> None:
+    if manifest["form"] != FORM:
+        raise FleetError(f"the model has form {manifest['form']}, not {FORM}: train it anew.")
+    if manifest["signature"] != signature():
+        wanted = [each["name"] for each in manifest["signature"]["inputs"]]
+        other = [name for name in wanted if name not in INPUTS] or ["another order"]
+        raise FleetError(
+            f"the model takes {len(wanted)} inputs, there are {len(INPUTS)}; it differs in"
+            f" {', '.join(other[:5])}: train it anew."
+        )
+
+
+class _Writer:
+    """Turns a model into plain JSON, with its arrays and forests beside."""
+
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        self._archive = archive
+        self._count = 0
+
+    def plain(self, value: Any) -> Any:
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            fields = {f.name: self.plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+            return {"part": type(value).__name__, "fields": fields}
+        if isinstance(value, np.ndarray):
+            file = io.BytesIO()
+            np.save(file, value, allow_pickle=False)
+            return {"array": self._put(file.getvalue(), "npy")}
+        if isinstance(value, BaseEstimator):
+            packed = sio.dumps(value, compression=zipfile.ZIP_DEFLATED)
+            return {"forest": self._put(packed, "skops")}
+        if isinstance(value, Mapping):
+            return {"map": [[name, self.plain(of)] for name, of in value.items()]}
+        if isinstance(value, tuple):
+            return {"tuple": [self.plain(each) for each in value]}
+        if value is None or isinstance(value, (str, bool, int, float)):
+            return value
+        raise TypeError(f"{type(value).__name__} is no part of a model")
+
+    def _put(self, data: bytes, ending: str) -> str:
+        name = f"{self._count}.{ending}"
+        self._count += 1
+        self._archive.writestr(name, data)
+        return name
+
+
+class _Reader:
+    """The way back."""
+
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        self._archive = archive
+
+    def value(self, plain: Any) -> Any:
+        if not isinstance(plain, dict):
+            return plain
+        if "part" in plain:
+            if plain["part"] not in _PARTS:
+                raise FleetError(f"the model holds {plain['part']}, which is not trusted.")
+            fields = {name: self.value(of) for name, of in plain["fields"].items()}
+            return _PARTS[plain["part"]](**fields)
+        if "array" in plain:
+            return np.load(io.BytesIO(self._archive.read(plain["array"])), allow_pickle=False)
+        if "forest" in plain:
+            return _forest(self._archive.read(plain["forest"]))
+        if "map" in plain:
+            return {name: self.value(of) for name, of in plain["map"]}
+        return tuple(self.value(each) for each in plain["tuple"])
+
+
+def _forest(data: bytes) -> Any:
+    unknown = set(sio.get_untrusted_types(data=data)) - set(TRUSTED)
+    if unknown:
+        raise FleetError(f"the model holds {', '.join(sorted(unknown))}, which is not trusted.")
+    return sio.loads(data, trusted=list(TRUSTED))

@@ -1,0 +1,180 @@
+"""From votes to one score: the odds that a window is faulty, by the aspect that stands out.
+
+Votes for some aspects are worth little (fuel sloshes), others are sure (a sensor that sends null).
+What they are worth is learnt from votes of forests for windows that they had not seen: for each
+aspect the share of faulty ones among windows with so many votes (isotonic). The score compares the
+highest odds of any aspect with those that the alarm budget allows: an alarm from 1 on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from sklearn.isotonic import IsotonicRegression
+
+from fleet_assets.models.alarms import USUAL, Persistence, threshold_for
+from fleet_assets.models.kinds import HEALTHY, Classifier, Namer
+
+Values = NDArray[np.float64]
+DRIVEN_HOURS: Final = 8.0
+"""A vehicle-day of the alarm budget: so many hours in which the vehicle was heard."""
+SUSPECT: Final = 0.5
+"""Windows from this score on are named."""
+ENOUGH_VOTES: Final = 0.25
+"""Fewer votes count less, however rare: where healthy windows get none at all, one is rare."""
+_MOST_SURE: Final = 1e-6
+"""Confidence comes no nearer to 0 and 1, so that odds are finite."""
+
+
+@dataclass(frozen=True)
+class Trust:
+    """How far votes for one aspect are to be trusted: rising, from what forests said unseen.
+
+    Attributes:
+        votes: shares of votes, rising, with
+        confidence: the share of windows with so many that were faulty.
+    """
+
+    votes: Values
+    confidence: Values
+
+    def odds(self, votes: Values) -> Values:
+        """log10 of the odds that a window is faulty; more votes always count a little more."""
+        sure = np.interp(votes, self.votes, self.confidence)
+        sure = np.clip(sure, _MOST_SURE, 1 - _MOST_SURE)
+        return np.asarray(np.log10(sure / (1 - sure)) + votes)
+
+
+@dataclass(frozen=True)
+class Detector:
+    """What judges windows of a group.
+
+    Attributes:
+        classifier: votes.
+        namer: names kinds of suspect windows.
+        trusts: what votes are worth, by aspect.
+        threshold: odds (log10) from which on windows speak for an alarm.
+        confidence_at: scores, rising, with
+        confidence: the share of windows with about such a score that are truly faulty.
+    """
+
+    classifier: Classifier
+    namer: Namer
+    trusts: Mapping[str, Trust]
+    threshold: float
+    confidence_at: Values
+    confidence: Values
+
+    def judged(self, evidence: pl.DataFrame) -> pl.DataFrame:
+        """Windows with what is thought of them.
+
+        Returns:
+            `vehicle_id`, `window_end`, `score` (an alarm from 1 on), `confidence` (0–1), `fault`
+            (the likeliest, as kind/device; null below SUSPECT), in the order of the evidence.
+        """
+        shares = self.classifier.shares(evidence)
+        odds, aspect = odds_of(self.classifier, self.trusts, shares)
+        score = scored(odds, self.threshold)
+        return evidence.select("vehicle_id", "window_end").with_columns(
+            score=pl.Series(score),
+            confidence=pl.Series(np.interp(score, self.confidence_at, self.confidence)),
+            fault=self._named(evidence, shares, aspect, score),
+        )
+
+    def _named(
+        self, evidence: pl.DataFrame, shares: Values, aspects: list[str], score: Values
+    ) -> pl.Series:
+        """The likeliest fault of the aspect that stands out, of suspect windows."""
+        suspect = np.flatnonzero(score >= SUSPECT)
+        found = np.full(len(score), None, dtype=object)
+        if len(suspect):
+            devices = [_device(self.classifier, shares[n], aspects[n]) for n in suspect]
+            found[suspect] = self.namer.named(evidence[suspect], devices)
+        return pl.Series(found.tolist(), dtype=pl.String)
+
+
+def trusts_of(classifier: Classifier, shares: Values, classes: pl.Series) -> dict[str, Trust]:
+    """What votes for each aspect are worth.
+
+    Args:
+        classifier: names classes.
+        shares: votes for windows, of forests that have not seen them.
+        classes: what is true of these windows: HEALTHY or one of its classes.
+    """
+    known = {name: number for number, name in enumerate(classifier.classes)}
+    truth = np.array([known.get(name, -1) for name in classes])
+    is_healthy = truth == known[HEALTHY]
+    found = {}
+    for name, numbers in classifier.aspects().items():
+        mine = np.isin(truth, numbers)
+        used = mine | is_healthy
+        votes = np.append(shares[used][:, list(numbers)].sum(axis=1), 1.0)
+        # a healthy window with all votes: nobody is surer than the number of faults allows
+        found[name] = Trust(*calibrated(votes, np.append(mine[used], False)))
+    return found
+
+
+def odds_of(
+    classifier: Classifier, trusts: Mapping[str, Trust], shares: Values
+) -> tuple[Values, list[str]]:
+    """The highest odds of any aspect of each window, and the aspect."""
+    aspects = classifier.aspects()
+    names = [name for name in aspects if name in trusts]
+    found = np.column_stack(
+        [trusts[name].odds(shares[:, list(aspects[name])].sum(axis=1)) for name in names]
+    )
+    best = np.argmax(found, axis=1)
+    return found[np.arange(len(found)), best], [names[n] for n in best]
+
+
+def scored(odds: Values, threshold: float) -> Values:
+    """Odds as a score above 0: 1 at the threshold, ten times the odds are 1 more above it."""
+    above = odds - threshold
+    return np.asarray(np.where(above >= 0, 1 + above, np.exp(np.minimum(above, 0))))
+
+
+def _device(classifier: Classifier, shares: Values, aspect: str) -> str:
+    """The device of an aspect with the most votes."""
+    numbers = classifier.aspects()[aspect]
+    return classifier.classes[numbers[int(np.argmax(shares[list(numbers)]))]].split("/")[0]
+
+
+def budget_of(windows: pl.DataFrame, per_vehicle_day: float, step_s: float = 10.0) -> float:
+    """Alarms that a budget allows in so many windows of healthy vehicles."""
+    return per_vehicle_day * windows.height * step_s / 3600 / DRIVEN_HOURS
+
+
+def allowed_odds(
+    healthy: pl.DataFrame, odds: Values, most_alarms: float, persistence: Persistence = USUAL
+) -> float:
+    """The odds from which on windows speak for an alarm, so that alarms keep to a budget.
+
+    Where there are too few windows to allow a single alarm, the threshold for one is raised by
+    what is missing: a tenth of an alarm takes ten times the odds.
+
+    Args:
+        healthy: `vehicle_id`, `window_end` in order of vehicle and time.
+        odds: of these windows, by forests that have not seen them.
+        most_alarms: allowed in all of them.
+        persistence: as alarms are made.
+    """
+    scores = healthy.select("vehicle_id", "window_end").with_columns(score=pl.Series(odds))
+    threshold = threshold_for(scores, max(most_alarms, 1.0), persistence)
+    return threshold + max(-float(np.log10(max(most_alarms, 1e-3))), 0.0)
+
+
+def calibrated(score: Values, is_faulty: NDArray[np.bool_]) -> tuple[Values, Values]:
+    """Isotonic confidence: scores and, for each, the share of windows that are faulty.
+
+    Args:
+        score: of windows by forests that have not seen them.
+        is_faulty: what is true of them.
+    """
+    fit = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip")
+    fit.fit(score, is_faulty.astype(np.float64))
+    return np.asarray(fit.X_thresholds_, np.float64), np.asarray(fit.y_thresholds_, np.float64)

@@ -1,0 +1,224 @@
+"""Training of all models of a fleet, so that thresholds come from windows that were not trained on.
+
+Days of each vehicle are dealt into folds. For each fold, vehicles are learnt from the other days;
+evidence of the fold's windows is what they would have been on a later day. The classifier of a fold
+is trained on the evidence of the others; its votes for the fold's healthy windows set what
+votes are worth, threshold and confidence. What serves is trained on all days.
+
+Vehicles that are not known yet have a detector of their own: its evidence comes from comparing each
+vehicle with the group of the others, its folds are vehicles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from fleet_assets.models.detector import (
+    Detector,
+    allowed_odds,
+    budget_of,
+    calibrated,
+    odds_of,
+    scored,
+    trusts_of,
+)
+from fleet_assets.models.evidence import GROUP, evidence
+from fleet_assets.models.fleet_model import FleetModel
+from fleet_assets.models.isolation import fit_isolations
+from fleet_assets.models.kinds import (
+    AFTERMATH,
+    HEALTHY,
+    classes_of,
+    fit_classifier,
+    fit_namer,
+    labels_of,
+)
+from fleet_assets.models.vehicle import Vehicle, fit_group, fit_vehicle
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Copy:
+    """Healthy windows with faults injected.
+
+    Attributes:
+        frame: a model frame.
+        truth: rows of TRUTH_SCHEMA of its faults.
+    """
+
+    frame: pl.DataFrame
+    truth: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How models are trained.
+
+    Attributes:
+        seed: the same one gives the same models from the same windows.
+        alarms_per_vehicle_day: budget of false alarms of a healthy vehicle in a day of 8 hours.
+        folds: parts that days are dealt into.
+        least_windows: healthy windows from which on a vehicle has forests of its own.
+    """
+
+    seed: int = 1
+    alarms_per_vehicle_day: float = 0.5
+    folds: int = 3
+    least_windows: int = 300
+
+
+@dataclass(frozen=True)
+class _Told:
+    """Evidence with labels, by fold."""
+
+    evidence: pl.DataFrame
+    labels: pl.DataFrame
+    fold: NDArray[np.int64]
+
+    def where(self, flags: NDArray[np.bool_]) -> _Told:
+        kept = pl.Series(flags)
+        return _Told(self.evidence.filter(kept), self.labels.filter(kept), self.fold[flags])
+
+
+SAME: Final = Recipe()
+
+
+def train(
+    healthy: pl.DataFrame, copies: Sequence[Copy], types: Mapping[str, str], recipe: Recipe = SAME
+) -> FleetModel:
+    """Trains everything.
+
+    Args:
+        healthy: a model frame without known faults, in order of vehicle and time.
+        copies: the same days with faults.
+        types: vehicle type by vehicle.
+        recipe: how.
+    """
+    counts = healthy.group_by("vehicle_id").len()
+    known = counts.filter(pl.col("len") >= recipe.least_windows)["vehicle_id"].sort().to_list()
+    ranked = counts.sort("len", "vehicle_id", descending=[True, False])["vehicle_id"].to_list()
+    vehicles = dict(_vehicles(healthy, recipe))
+    group = fit_group(healthy, recipe.seed)
+    own = _told(healthy, copies, known, _day_folds(recipe), _by_own, recipe)
+    strange = _told(healthy, copies, ranked, _vehicle_folds(ranked, recipe), _by_others, recipe)
+    return FleetModel(
+        fit_isolations(healthy, types, recipe.seed),
+        dict(types),
+        vehicles | {GROUP: group},
+        _detector(own, recipe),
+        _detector(strange, recipe) if len(ranked) > 1 else None,
+    )
+
+
+def _vehicles(healthy: pl.DataFrame, recipe: Recipe) -> Iterator[tuple[str, Vehicle]]:
+    for (name,), part in healthy.group_by("vehicle_id", maintain_order=True):
+        if part.height >= recipe.least_windows:
+            yield str(name), fit_vehicle(part, recipe.seed)
+
+
+Fold = Callable[[pl.DataFrame], NDArray[np.int64]]
+
+
+def _day_folds(recipe: Recipe) -> Fold:
+    """Days of a vehicle in turn: fold 0, 1, 2, 0, …"""
+
+    def of(frame: pl.DataFrame) -> NDArray[np.int64]:
+        days = frame.select("vehicle_id", day=pl.col("window_end").dt.date())
+        number = pl.col("day").rank("dense").over("vehicle_id").cast(pl.Int64)
+        return days.select(number % recipe.folds).to_series().to_numpy()
+
+    return of
+
+
+def _vehicle_folds(ranked: Sequence[str], recipe: Recipe) -> Fold:
+    """Vehicles in turn, by how much is known of them."""
+
+    def of(frame: pl.DataFrame) -> NDArray[np.int64]:
+        numbers = {name: number for number, name in enumerate(ranked)}
+        place = frame["vehicle_id"].replace_strict(numbers, return_dtype=pl.Int64)
+        return (place % min(recipe.folds, len(ranked))).to_numpy()
+
+    return of
+
+
+def _by_own(rest: pl.DataFrame, recipe: Recipe) -> dict[str, Vehicle]:
+    """Vehicles by their other days."""
+    return dict(_vehicles(rest, recipe))
+
+
+def _by_others(rest: pl.DataFrame, recipe: Recipe) -> dict[str, Vehicle]:
+    """The group of the other vehicles."""
+    return {GROUP: fit_group(rest, recipe.seed)}
+
+
+def _told(
+    healthy: pl.DataFrame,
+    copies: Sequence[Copy],
+    known: Sequence[str],
+    fold_of: Fold,
+    fitted: Callable[[pl.DataFrame, Recipe], dict[str, Vehicle]],
+    recipe: Recipe,
+) -> _Told:
+    """Evidence of all windows, each against what was learnt without its fold."""
+    nothing = copies[0].truth.clear()
+    parts: list[_Told] = []
+    base = healthy.filter(pl.col("vehicle_id").is_in(known))
+    folds = fold_of(base)
+    for fold in np.unique(folds):
+        vehicles = fitted(base.filter(pl.Series(folds != fold)), recipe)
+        mine = base.filter(pl.Series(folds == fold))
+        days = mine.select("vehicle_id", day=pl.col("window_end").dt.date()).unique()
+        for number, copy in enumerate([Copy(mine, nothing), *copies]):
+            frame = copy.frame.join(
+                days, left_on=["vehicle_id", pl.col("window_end").dt.date()],
+                right_on=["vehicle_id", "day"], how="semi", maintain_order="left",
+            )  # fmt: skip
+            if GROUP not in vehicles:
+                frame = frame.filter(pl.col("vehicle_id").is_in(list(vehicles)))
+            if frame.is_empty():
+                continue
+            labels = labels_of(frame, copy.truth)
+            labels = labels.with_columns(fault_id=pl.format("{} {}", "fault_id", pl.lit(number)))
+            faulty = ~labels["fault"].is_in([HEALTHY, AFTERMATH])
+            wanted = faulty if number else pl.repeat(True, frame.height, eager=True)
+            found = evidence(frame, vehicles).filter(wanted)
+            here = np.full(found.height, fold)
+            parts.append(_Told(found, labels.filter(wanted), here))
+    return _Told(
+        pl.concat([part.evidence for part in parts]),
+        pl.concat([part.labels for part in parts]),
+        np.concatenate([part.fold for part in parts]),
+    )
+
+
+def _detector(told: _Told, recipe: Recipe) -> Detector:
+    """A classifier of all, with threshold and confidence from forests that had not seen a fold."""
+    whole = fit_classifier(told.evidence, told.labels, recipe.seed)
+    shares = np.zeros((told.evidence.height, len(whole.classes)))
+    for fold in np.unique(told.fold):
+        rest = told.where(told.fold != fold)
+        part = fit_classifier(rest.evidence, rest.labels, recipe.seed)
+        rows = np.flatnonzero(told.fold == fold)
+        told_apart = part.shares(told.evidence[rows])
+        for number, name in enumerate(part.classes):
+            if name in whole.classes:  # a rare one may be in one choice of windows alone
+                shares[rows, whole.classes.index(name)] = told_apart[:, number]
+    is_healthy = (told.labels["fault"] == HEALTHY).to_numpy()
+    trusts = trusts_of(whole, shares, classes_of(told.labels["fault"]))
+    odds, _ = odds_of(whole, trusts, shares)
+    healthy = told.evidence.filter(pl.Series(is_healthy)).with_columns(
+        odds=pl.Series(odds[is_healthy])
+    )
+    healthy = healthy.sort("vehicle_id", "window_end")
+    most = budget_of(healthy, recipe.alarms_per_vehicle_day)
+    threshold = allowed_odds(healthy, healthy["odds"].to_numpy(), most)
+    confidence_at, confidence = calibrated(scored(odds, threshold), ~is_healthy)
+    namer = fit_namer(told.evidence, told.labels, recipe.seed)
+    return Detector(whole, namer, trusts, threshold, confidence_at, confidence)
