@@ -178,6 +178,14 @@ def test_which_rules_could_judge_and_how_they_do(flow: PlatformRun) -> None:
         " where rule_id = 'R15' and vehicle_type = 'sedan'"
     )
     assert (episodes, marked, false) == (1, 1, 1.0)
+    # from its speed braking can be judged; cornering needs an accelerometer
+    ((idle, rpm, braking, cornering),) = flow.query(
+        "select idle_time, max_rpm, harsh_braking_count, harsh_cornering_count"
+        " from marts.mart_vehicle_features where vehicle_id = 'T-1'"
+    )
+    assert idle > 1000
+    assert (rpm, cornering) == (2000, None)
+    assert braking is not None
 
 
 def test_nothing_is_left_to_do_and_nothing_is_sent_twice(flow: PlatformRun) -> None:
