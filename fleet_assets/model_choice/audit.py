@@ -14,7 +14,8 @@ from fleet_assets.errors import FleetError
 
 Stage = Literal["alone", "shadow", "part"]
 Action = Literal[
-    "first", "challenge", "wait", "to_part", "to_all", "drop", "roll_back", "training_failed"
+    "first", "challenge", "refuse", "wait", "to_part", "to_all", "drop", "roll_back",
+    "training_failed",
 ]  # fmt: skip
 
 

@@ -37,11 +37,19 @@ def first(rows: Audit, request: Request, model: str) -> AuditRow:
     return added(rows, request, "first", Serving(model))
 
 
-def challenge(rows: Audit, request: Request, challenger: str) -> AuditRow:
-    """Puts a model into the shadow.
+def challenge(rows: Audit, request: Request, challenger: str, decided: GroupDecision) -> AuditRow:
+    """Puts a model into the shadow, unless the verdict is that the champion stays.
+
+    Args:
+        rows: the audit.
+        request: who asks; reasons of the verdict are added to its own.
+        challenger: whom the verdict is about.
+        decided: the verdict on the evaluation set. What is shown there or may still be shown goes
+            into the shadow first; the rest is refused, which is a row, too.
 
     Raises:
-        FleetError: it serves already, another one is on trial, or it was rolled back before.
+        FleetError: the verdict is another group's, the model serves already, another one is on
+            trial, or it was rolled back before.
     """
     state = _state(rows, request.group)
     if challenger == state.champion:
@@ -52,7 +60,12 @@ def challenge(rows: Audit, request: Request, challenger: str) -> AuditRow:
         )
     if challenger in _rolled_back(rows, request.group):
         raise FleetError(f"{challenger} was rolled back in {request.group}: train another version.")
-    return added(rows, request, "challenge", Serving(state.champion, challenger, "shadow"))
+    if decided.group != request.group:
+        raise FleetError(f"The verdict is about {decided.group}, not {request.group}.")
+    told = replace(request, why="; ".join((request.why, challenger, *decided.reasons)))
+    if decided.verdict == "stay":
+        return added(rows, told, "refuse", state)
+    return added(rows, told, "challenge", Serving(state.champion, challenger, "shadow"))
 
 
 def step(

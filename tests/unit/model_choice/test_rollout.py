@@ -46,10 +46,13 @@ def verdict(of: str, scarce: bool = False, group: str = "van") -> GroupDecision:
     return GroupDecision(group, of, ("by numbers",), Measured(**NOTHING), SURE, scarce)  # type: ignore[arg-type]
 
 
+GOOD = verdict("serve")
+
+
 def on_trial(days_in_shadow: int = 0, part: bool = False) -> tuple[list[AuditRow], datetime]:
     """The audit of a champion `a` with `b` on trial, and a moment in it."""
     rows = [first([], request(START), "a")]
-    rows.append(challenge(rows, request(START + DAY), "b"))
+    rows.append(challenge(rows, request(START + DAY), "b", GOOD))
     now = START + DAY + days_in_shadow * DAY
     if part:
         now = START + DAY + SHADOW_DAYS * DAY
@@ -120,14 +123,25 @@ def test_a_verdict_that_is_less_sure_than_several_looks_ask_for_is_refused() -> 
     assert row.action == "to_part"
 
 
+def test_what_the_evaluation_refuses_never_computes_and_the_audit_says_why() -> None:
+    rows = [first([], request(START), "a")]
+    for found in (verdict("stay"), verdict("stay", scarce=True)):
+        row = challenge(rows, request(START + DAY, "weekly"), "b", found)
+        assert (row.action, row.after) == ("refuse", Serving("a"))
+        assert row.why == "weekly; b; by numbers"
+    assert challenge(rows, request(START), "b", verdict("shadow")).after == Serving(
+        "a", "b", "shadow"
+    )
+
+
 def test_a_dropped_model_may_try_again_and_one_rolled_back_may_not() -> None:
     rows, now = on_trial()
     dropped = step(rows, request(now), "b", verdict("stay"))
     assert dropped
-    assert challenge([*rows, dropped], request(now), "b").after == Serving("a", "b", "shadow")
+    assert challenge([*rows, dropped], request(now), "b", GOOD).after == Serving("a", "b", "shadow")
     gone = roll_back(rows, request(now))
     with pytest.raises(FleetError, match="b was rolled back in van"):
-        challenge([*rows, gone], request(now), "b")
+        challenge([*rows, gone], request(now), "b", GOOD)
 
 
 def test_rolling_back_goes_to_the_champion_before_and_then_to_the_one_before_that() -> None:
@@ -139,7 +153,7 @@ def test_rolling_back_goes_to_the_champion_before_and_then_to_the_one_before_tha
             assert row
             rows.append(row)
         if after:
-            rows.append(challenge(rows, request(now), after))
+            rows.append(challenge(rows, request(now), after, GOOD))
     for expected in ("b", "a"):
         rows.append(roll_back(rows, request(now, "drivers complain")))
         assert state_of(rows, "van") == Serving(expected)
@@ -163,7 +177,7 @@ def test_failed_training_keeps_what_serves_and_does_not_stop_the_clock() -> None
 def test_the_running_hour_keeps_its_model() -> None:
     rows = [first([], request(START), "a")]
     noon = START + DAY + timedelta(hours=12, minutes=20)
-    rows.append(challenge(rows, request(noon), "b"))
+    rows.append(challenge(rows, request(noon), "b", GOOD))
     rows.append(roll_back(rows, request(noon + timedelta(minutes=10))))
     assert [row.valid_from.hour for row in rows] == [0, 13, 13]
     assert serving_at(rows, "van", noon) == Serving("a")
@@ -198,12 +212,19 @@ def test_groups_have_an_audit_of_their_own() -> None:
     ("ask", "told"),
     [
         (lambda rows, at: first(rows, request(at), "z"), "a serves van already"),
-        (lambda rows, at: challenge(rows, request(at), "a"), "a serves van already"),
-        (lambda rows, at: challenge(rows, request(at), "c"), "b is on trial in van"),
-        (lambda rows, at: challenge(rows, request(at, group="bus"), "c"), "No model serves bus"),
+        (lambda rows, at: challenge(rows, request(at), "a", GOOD), "a serves van already"),
+        (lambda rows, at: challenge(rows, request(at), "c", GOOD), "b is on trial in van"),
+        (
+            lambda rows, at: challenge(rows, request(at, group="bus"), "c", GOOD),
+            "No model serves bus",
+        ),
         (lambda rows, at: step(rows, request(at), "c", verdict("serve")), "about c in van; on tr"),
         (lambda rows, at: step(rows, request(at), "b", verdict("serve", group="suv")), "b in suv"),
         (lambda rows, at: roll_back(rows, request(at, " ")), "and why"),
+        (
+            lambda rows, at: challenge(rows[:1], request(at), "c", verdict("serve", group="suv")),
+            "ut suv, not van",
+        ),
         (lambda rows, at: roll_back(rows, request(at.replace(tzinfo=None))), "no time zone"),
         (lambda rows, at: roll_back(rows, Request("van", at, "ann", "x", at + HOUR / 2)), "whole"),
         (lambda rows, at: roll_back(rows[1:], request(at)), "audit of van is broken: change 2"),
@@ -218,7 +239,9 @@ def test_what_is_refused(ask: Callable[[list[AuditRow], datetime], object], told
 
 MOVES = st.lists(
     st.tuples(
-        st.sampled_from(["challenge", "serve", "stay", "shadow", "scarce", "back", "fail"]),
+        st.sampled_from(
+            ["challenge", "refuse", "serve", "stay", "shadow", "scarce", "back", "fail"]
+        ),
         st.integers(1, 24 * 12),
         st.sampled_from([0, 0, 0, 5, 100]),
     ),
@@ -238,7 +261,9 @@ def played(moves: list[tuple[str, int, int]]) -> list[AuditRow]:
         asked = Request("van", now, "ann", "drawn", earlier)
         try:
             if move == "challenge":
-                rows.append(challenge(rows, asked, f"m{number}"))
+                rows.append(challenge(rows, asked, f"m{number}", GOOD))
+            elif move == "refuse":
+                rows.append(challenge(rows, asked, f"m{number}", verdict("stay")))
             elif move == "back":
                 rows.append(roll_back(rows, asked))
             elif move == "fail":
@@ -300,7 +325,7 @@ def test_going_back_serves_a_champion_of_before_and_the_audit_tells_all(
         if row.action in ("drop", "roll_back"):
             assert row.after.champion in champions
             assert row.after.challenger is None
-        if row.action in ("challenge", "wait", "to_part", "drop", "training_failed"):
+        if row.action in ("challenge", "refuse", "wait", "to_part", "drop", "training_failed"):
             assert row.after.champion == row.before.champion
         if row.action == "to_all":
             assert row.before.stage == "part"
