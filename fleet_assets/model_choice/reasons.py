@@ -19,7 +19,7 @@ def recall_in_words(found: Measured, kind: ChallengerKind, asked: Comparison) ->
     least = asked.needs(kind).least_gain
     told = (
         f"recall {found.champion_recall:.1%} → {found.challenger_recall:.1%} of {found.events:,}"
-        f" events: {_points(found.gain.estimate)} points, {asked.confidence:.1%} sure of"
+        f" events: {_points(found.gain.estimate)} points, {100 * asked.confidence:.3g}% sure of"
         f" {_points(found.gain.low)} or more; {_NAMES[kind]} needs {_points(least)}"
     )
     spare = found.gain.estimate - least
@@ -34,7 +34,7 @@ def alarms_in_words(found: Measured, kind: ChallengerKind, asked: Comparison) ->
     allowed = found.champion_alarms * (1 + growth)
     told = (
         f"false alarms per vehicle-hour {found.champion_alarms:.4f} → {found.challenger_alarms:.4f}"
-        f" in {found.hours:,.0f} hours, {asked.confidence:.1%} sure of"
+        f" in {found.hours:,.0f} hours, {100 * asked.confidence:.3g}% sure of"
         f" {max(0.0, allowed + found.over.high):.4f} or fewer; {_NAMES[kind]} may raise"
         f" {allowed:.4f} ({growth:.0%} more)"
     )

@@ -74,7 +74,7 @@ def test_a_better_recipe_serves_and_says_why() -> None:
     assert decided.verdict == "serve"
     assert decided.numbers.gain
     assert decided.numbers.gain.low > 0.02
-    assert "points, 95.0% sure of +" in decided.reasons[0]
+    assert "points, 95% sure of +" in decided.reasons[0]
     assert "a new recipe needs +2.0" in decided.reasons[0]
 
 
