@@ -87,7 +87,13 @@ def frame_of(telemetry: pl.DataFrame) -> pl.DataFrame:
     return model_frame(feature_windows(telemetry), steps_of(telemetry))
 
 
-def with_faults(telemetry: pl.DataFrame, split: Split, seed: int, untouched: float) -> Faulty:
+def with_faults(
+    telemetry: pl.DataFrame,
+    split: Split,
+    seed: int,
+    untouched: float,
+    kinds: Sequence[str] | None = None,
+) -> Faulty:
     """The same drives with faults whose sizes and lengths the other split never has.
 
     Days are dealt into the splits by who calls, so all of these count as the split's.
@@ -95,6 +101,6 @@ def with_faults(telemetry: pl.DataFrame, split: Split, seed: int, untouched: flo
     catalogue = read_catalogue()
     share = 1.0 if split == "evaluate" else 0.0
     every_day = catalogue.model_copy(update={"evaluation_share": share})
-    chosen = Chosen(split=split, untouched=untouched)
+    chosen = Chosen(kinds, split=split, untouched=untouched)
     changed, truth = inject(telemetry, plan(telemetry, seed, chosen, every_day))
     return Faulty(Copy(frame_of(changed), truth), changed)

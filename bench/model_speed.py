@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.model_drives import Drives, frame_of, with_faults
+from fleet_assets.models.artifact import to_bytes
 from fleet_assets.models.evidence import GROUP
 from fleet_assets.models.fleet_model import FleetModel
 from fleet_assets.models.isolation import isolation_scores
@@ -53,9 +54,11 @@ def print_speed(drives: Drives) -> None:
     CONSOLE.print(table)
     mine = frame.filter(pl.col("vehicle_id") == "VH-0001")
     seconds = _median(lambda: fit_vehicle(mine, 1))
+    size = len(to_bytes(fit_vehicle(mine, 1)))
     CONSOLE.print(
         f"fitting a vehicle on {mine.height:,} windows: {seconds:.2f} s;"
-        f" {FLEET:,} vehicles: {FLEET * seconds / 3600:.1f} core-hours a day"
+        f" {FLEET:,} vehicles: {FLEET * seconds / 3600:.1f} core-hours a day;"
+        f" a file of {size / 1e6:.2f} MB each, {FLEET * size / 1e9:.1f} GB"
     )
 
 

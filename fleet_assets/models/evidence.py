@@ -17,7 +17,9 @@ SPANS: Final = ("60s", "180s")
 """What residuals are averaged over, so that small ones that last count."""
 TRAILED: Final = tuple(f"{name}_{span}" for span in SPANS for name in RESIDUALS)
 AWAY: Final = tuple(f"{name}_away" for name in INPUTS)
-EVIDENCE: Final = (*RESIDUALS, *TRAILED, *AWAY)
+MOST: Final = ("most_residual", "most_residual_60s")
+"""The residual that is furthest off, whichever it is."""
+EVIDENCE: Final = (*RESIDUALS, *TRAILED, *MOST, *AWAY)
 """Columns of evidence. Residuals are in units of what is usual for the vehicle; `…_away` is the
 input against the vehicle's healthy range."""
 GROUP: Final = "group"
@@ -74,4 +76,7 @@ def _trailed(frame: pl.DataFrame) -> pl.DataFrame:
         for span in SPANS
         for name in RESIDUALS
     ]
-    return frame.with_columns(means)
+    return frame.with_columns(means).with_columns(
+        pl.max_horizontal(pl.col(f"{name}_residual{end}").abs() for name in TARGETS).alias(most)
+        for most, end in zip(MOST, ("", "_60s"), strict=True)
+    )

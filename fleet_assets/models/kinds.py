@@ -32,7 +32,8 @@ MISSING: Final = "missing"
 FROZEN: Final = "frozen"
 OFF: Final = "off"
 _MANNERS: Final = {"dropout": MISSING, "stuck": FROZEN, "delay": FROZEN}
-MOST_WINDOWS: Final = 30_000
+MOST_WINDOWS: Final = 45_000
+MOST_WEIGHT: Final = 4.0
 USUAL_WINDOWS: Final = 30
 """Windows of a fault that weigh as much as so many healthy ones."""
 _LONGEST: Final = timedelta(seconds=300)
@@ -171,7 +172,8 @@ def fit_classifier(evidence: pl.DataFrame, labels: pl.DataFrame, seed: int) -> C
     """Fits a forest.
 
     Windows of one fault resemble each other: a fault of n windows weighs as √(n · USUAL_WINDOWS)
-    healthy ones, so that drifts of an hour do not drown what lasts for a minute.
+    healthy ones, so that drifts of an hour do not drown what lasts for a minute. Windows of a
+    vehicle with few of them weigh more, by the root as well, at most MOST_WEIGHT times.
 
     Args:
         evidence: columns of EVIDENCE, healthy and faulty windows.
@@ -181,7 +183,9 @@ def fit_classifier(evidence: pl.DataFrame, labels: pl.DataFrame, seed: int) -> C
     """
     kept = _some(labels["fault"] != AFTERMATH, seed)
     classes = classes_of(labels["fault"])
-    columns, forest = _fitted(evidence[kept], classes.gather(kept), _weights(labels)[kept], seed)
+    columns, forest = _fitted(
+        evidence[kept], classes.gather(kept), _weights(evidence, labels)[kept], seed
+    )
     return Classifier(columns, forest)
 
 
@@ -191,7 +195,8 @@ def fit_namer(evidence: pl.DataFrame, labels: pl.DataFrame, seed: int) -> Namer:
     kept = _some(~faults.is_in([HEALTHY, AFTERMATH]), seed)
     chosen = faults.gather(kept)
     kinds = chosen.str.split("/").list.get(0)
-    columns, forest = _fitted(evidence[kept], kinds, _weights(labels)[kept], seed)
+    weights = _weights(evidence, labels)[kept]
+    columns, forest = _fitted(evidence[kept], kinds, weights, seed)
     known = kinds + "/" + devices_of(chosen)
     return Namer(columns, forest, tuple(known.unique().sort().to_list()))
 
@@ -215,8 +220,12 @@ def _fitted(
     return columns, forest
 
 
-def _weights(labels: pl.DataFrame) -> Values:
-    """One for each healthy window."""
-    weight = (USUAL_WINDOWS / pl.len().over("fault_id", "fault")).sqrt()
+def _weights(evidence: pl.DataFrame, labels: pl.DataFrame) -> Values:
+    """One for each healthy window of a vehicle with as many windows as the mean."""
+    told = labels.with_columns(vehicle_id=evidence["vehicle_id"])
+    of_fault = (USUAL_WINDOWS / pl.len().over("vehicle_id", "fault_id", "fault")).sqrt()
+    mean = pl.len() / pl.col("vehicle_id").n_unique()
+    of_vehicle = (mean / pl.len().over("vehicle_id")).sqrt().clip(0.25, MOST_WEIGHT)
     healthy = pl.col("fault") == HEALTHY
-    return labels.select(pl.when(healthy).then(1.0).otherwise(weight)).to_series().to_numpy()
+    weight = pl.when(healthy).then(1.0).otherwise(of_fault) * of_vehicle
+    return told.select(weight).to_series().to_numpy()

@@ -69,7 +69,7 @@ class Recipe:
     """
 
     seed: int = 1
-    alarms_per_vehicle_day: float = 0.5
+    alarms_per_vehicle_day: float = 0.7
     folds: int = 3
     least_windows: int = 300
 
