@@ -22,6 +22,26 @@ Verdict = Literal["stay", "shadow", "serve"]
 VERDICTS: Final[tuple[Verdict, ...]] = ("stay", "shadow", "serve")
 """From worst to best. Stay: the champion serves and the challenger is dropped. Shadow: not proven
 yet, it goes on computing beside the champion. Serve: it may take its next step."""
+_BOUNDED: Final = ("gain", "over", "more")
+DECISION_SCHEMA: Final = pl.Schema(
+    {
+        "group": pl.String(),
+        "verdict": pl.String(),
+        "confidence": pl.Float64(),
+        "vehicles": pl.Int64(),
+        "vehicles_with_events": pl.Int64(),
+        "vehicle_days": pl.Int64(),
+        "events": pl.Int64(),
+        "hours": pl.Float64(),
+        "champion_recall": pl.Float64(),
+        "challenger_recall": pl.Float64(),
+        "champion_alarms": pl.Float64(),
+        "challenger_alarms": pl.Float64(),
+        **{f"{name}{bound}": pl.Float64() for name in _BOUNDED for bound in ("", "_low", "_high")},
+        "reasons": pl.String(),
+    }
+)
+"""A verdict as a row; see `measured.Measured`. Reasons are one to a line."""
 _EXACT: Final = 1e-9
 """Differences below this are none: 0.81 less 0.8 is more than 0.01."""
 
@@ -33,7 +53,8 @@ class GroupDecision:
     Attributes:
         reasons: sentences for people, the deciding ones first.
         confidence: of each bound.
-        is_scarce: the champion stays for want of data, not because it is better.
+        is_worse: it stays not for want of proof: even the better end of an interval is not good
+            enough, or a group bars it.
     """
 
     group: str
@@ -41,7 +62,7 @@ class GroupDecision:
     reasons: tuple[str, ...]
     numbers: Measured
     confidence: float
-    is_scarce: bool = False
+    is_worse: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,8 +85,8 @@ class Decision:
         raise FleetError(f"Nothing was compared in group {group}; there are {known}.")
 
     def frame(self) -> pl.DataFrame:
-        """A row per group: verdict, numbers with bounds (`…_low`, `…_high`), `reasons`."""
-        return pl.DataFrame([_row(found) for found in self.groups], infer_schema_length=None)
+        """Rows of DECISION_SCHEMA, one per group."""
+        return pl.DataFrame([_row(found) for found in self.groups], schema=DECISION_SCHEMA)
 
 
 def decide(
@@ -109,14 +130,15 @@ def _decided(
     )
     if bars:
         why = tuple(f"{name} bars it from every group: {of}" for name in bars for of in bars[name])
-        return GroupDecision(group, "stay", (*why, *told), found, asked.confidence)
+        return GroupDecision(group, "stay", (*why, *told), found, asked.confidence, True)
     if not _is_enough(found, asked):
         scarce = scarce_in_words(found, asked)
-        return GroupDecision(group, "stay", (*scarce, *told), found, asked.confidence, True)
+        return GroupDecision(group, "stay", (*scarce, *told), found, asked.confidence)
     verdicts = _recall_verdict(found, kind, asked), _alarm_verdict(found)
     worst_first = sorted(zip(verdicts, told, strict=True), key=lambda each: VERDICTS.index(each[0]))
     reasons = tuple(why for _, why in worst_first)
-    return GroupDecision(group, worst_first[0][0], reasons, found, asked.confidence)
+    is_worse = _is_worse(found, kind, asked)
+    return GroupDecision(group, worst_first[0][0], reasons, found, asked.confidence, is_worse)
 
 
 def _is_enough(found: Measured, asked: Comparison) -> bool:
@@ -138,6 +160,12 @@ def _alarm_verdict(found: Measured) -> Verdict:
     return "shadow" if found.over.estimate <= _EXACT else "stay"
 
 
+def _is_worse(found: Measured, kind: ChallengerKind, asked: Comparison) -> bool:
+    assert found.gain is not None
+    assert found.over is not None
+    return found.gain.high < asked.needs(kind).least_gain - _EXACT or found.over.low > _EXACT
+
+
 def _bars(found: Measured, asked: Comparison) -> tuple[str, ...]:
     """Why a group bars the challenger from all groups; empty if it does not.
 
@@ -157,7 +185,7 @@ def _row(found: GroupDecision) -> dict[str, Any]:
         "group": found.group, "verdict": found.verdict, "confidence": found.confidence
     }  # fmt: skip
     for name, value in asdict(found.numbers).items():
-        if name not in ("gain", "over", "more"):
+        if name not in _BOUNDED:
             row[name] = value
             continue
         for bound in ("estimate", "low", "high"):

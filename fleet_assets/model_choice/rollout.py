@@ -77,9 +77,9 @@ def step(
 ) -> AuditRow | None:
     """The next step of the challenger on trial, if there is one to take now.
 
-    It goes back as soon as the verdict is against it. It goes on when one of the days has come on
-    which its step is looked at, and the verdict lets it serve. Else it waits for the next look;
-    after the last one it goes. Too little data is nothing against it before that.
+    It goes back as soon as it is worse beyond doubt (`is_worse`). It goes on when one of the days
+    has come on which its step is looked at, and the verdict lets it serve. Else it waits for the
+    next look, because few days tell little either way; after the last one it goes.
 
     Args:
         rows: the audit.
@@ -105,7 +105,7 @@ def step(
     looks = asked.looks(state.stage)
     _refuse_unless_sure(decided, len(looks))
     told = replace(request, why="; ".join((request.why, *decided.reasons)))
-    if decided.verdict == "stay" and not decided.is_scarce:
+    if decided.is_worse:
         return _back(rows, told, state)
     since, looked = _so_far(rows, request.group)
     if looked < len(looks) and request.made_at - since < timedelta(days=looks[looked]):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from fleet_assets.errors import FleetError
 from fleet_assets.model_choice.bootstrap import tail_beyond
-from fleet_assets.model_choice.decision import VERDICTS, Decision, decide
+from fleet_assets.model_choice.decision import DECISION_SCHEMA, VERDICTS, Decision, decide
 from fleet_assets.model_choice.paired import PAIRED_SCHEMA
 from fleet_assets.model_choice.policy import policy
 
@@ -94,6 +94,24 @@ def test_a_better_recipe_serves_and_says_why() -> None:
 def test_verdicts(rows: pl.DataFrame, kind: str, verdict: str, told: str) -> None:
     decided = decide(rows, kind).of("van")  # type: ignore[arg-type]
     assert (decided.verdict, told in "; ".join(decided.reasons)) == (verdict, True), decided
+
+
+@pytest.mark.parametrize(
+    ("rows", "is_worse"),
+    [
+        (results(1, 25, (0.8, 0.785), (0.06, 0.05)), False),
+        (results(recall=(0.8, 0.72), alarms=(0.06, 0.05)), True),
+        (results(recall=(0.8, 0.85), alarms=(0.05, 0.08)), True),
+        (results(vehicles=19, recall=(0.8, 0.76), alarms=(0.06, 0.05)), False),
+        (results(vehicles=19, recall=(0.8, 0.6), alarms=(0.06, 0.05)), True),  # bars
+        (results(recall=(0.8, 0.85), alarms=(0.06, 0.05)), False),
+    ],
+)
+def test_worse_is_what_is_shown_to_be(rows: pl.DataFrame, is_worse: bool) -> None:
+    decided = decide(rows, "refresh").of("van")
+    assert decided.is_worse == is_worse
+    if is_worse:
+        assert decided.verdict == "stay"
 
 
 def test_an_equal_refresh_serves_and_an_equal_recipe_does_not() -> None:
@@ -208,10 +226,18 @@ def test_what_is_just_too_bad_serves_at_most_at_the_stated_rate() -> None:
 
 def test_the_frame_holds_a_row_per_group() -> None:
     rows = pl.concat([results(), results(events=0, group="suv")])
-    frame = decide(rows, "refresh").frame()
-    assert frame["group"].to_list() == ["suv", "van"]
-    assert frame["gain_low"].null_count() == 1
-    assert frame["reasons"].str.contains("recall").all()
+    for given_rows, groups in ((rows, ["suv", "van"]), (rows.clear(), [])):
+        decided = decide(given_rows, "refresh")
+        frame = decided.frame()
+        assert frame.schema == DECISION_SCHEMA
+        assert frame["group"].to_list() == groups
+    of = decide(rows, "refresh").of("van").numbers
+    row = decide(rows, "refresh").frame().row(1, named=True)
+    assert of.gain
+    assert of.over
+    assert (row["gain"], row["gain_low"]) == (of.gain.estimate, of.gain.low)
+    assert (row["over_high"], row["events"]) == (of.over.high, of.events)
+    assert row["reasons"].count("\n") == 1
 
 
 @SETTINGS

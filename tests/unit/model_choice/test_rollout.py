@@ -42,8 +42,8 @@ def request(at: datetime, why: str = "so it is", group: str = "van") -> Request:
     return Request(group, at, "ann", why)
 
 
-def verdict(of: str, scarce: bool = False, group: str = "van") -> GroupDecision:
-    return GroupDecision(group, of, ("by numbers",), Measured(**NOTHING), SURE, scarce)  # type: ignore[arg-type]
+def verdict(of: str, worse: bool = False, group: str = "van") -> GroupDecision:
+    return GroupDecision(group, of, ("by numbers",), Measured(**NOTHING), SURE, worse)  # type: ignore[arg-type]
 
 
 GOOD = verdict("serve")
@@ -81,12 +81,12 @@ def test_a_challenger_goes_from_the_shadow_to_a_share_to_all() -> None:
 @pytest.mark.parametrize("part", [False, True])
 def test_what_is_worse_goes_at_once_and_what_is_unknown_in_the_end(part: bool) -> None:
     rows, now = on_trial(part=part)
-    worse = step(rows, request(now + HOUR), "b", verdict("stay"))
+    worse = step(rows, request(now + HOUR), "b", verdict("stay", worse=True))
     assert worse
     assert worse.action == ("roll_back" if part else "drop")
     assert worse.after == Serving("a")
     looks = STEPS.part_days if part else STEPS.shadow_days
-    unknown = [verdict("stay", scarce=True), verdict("shadow"), verdict("stay", scarce=True)]
+    unknown = [verdict("stay"), verdict("shadow"), verdict("stay")]
     for days, found in zip(looks, unknown, strict=True):
         assert step(rows, request(now + days * DAY - HOUR), "b", found) is None
         row = step(rows, request(now + days * DAY), "b", found)
@@ -125,7 +125,7 @@ def test_a_verdict_that_is_less_sure_than_several_looks_ask_for_is_refused() -> 
 
 def test_what_the_evaluation_refuses_never_computes_and_the_audit_says_why() -> None:
     rows = [first([], request(START), "a")]
-    for found in (verdict("stay"), verdict("stay", scarce=True)):
+    for found in (verdict("stay"), verdict("stay", worse=True)):
         row = challenge(rows, request(START + DAY, "weekly"), "b", found)
         assert (row.action, row.after) == ("refuse", Serving("a"))
         assert row.why == "weekly; b; by numbers"
@@ -136,7 +136,7 @@ def test_what_the_evaluation_refuses_never_computes_and_the_audit_says_why() -> 
 
 def test_a_dropped_model_may_try_again_and_one_rolled_back_may_not() -> None:
     rows, now = on_trial()
-    dropped = step(rows, request(now), "b", verdict("stay"))
+    dropped = step(rows, request(now), "b", verdict("stay", worse=True))
     assert dropped
     assert challenge([*rows, dropped], request(now), "b", GOOD).after == Serving("a", "b", "shadow")
     gone = roll_back(rows, request(now))
@@ -240,7 +240,7 @@ def test_what_is_refused(ask: Callable[[list[AuditRow], datetime], object], told
 MOVES = st.lists(
     st.tuples(
         st.sampled_from(
-            ["challenge", "refuse", "serve", "stay", "shadow", "scarce", "back", "fail"]
+            ["challenge", "refuse", "serve", "stay", "shadow", "worse", "back", "fail"]
         ),
         st.integers(1, 24 * 12),
         st.sampled_from([0, 0, 0, 5, 100]),
@@ -269,7 +269,7 @@ def played(moves: list[tuple[str, int, int]]) -> list[AuditRow]:
             elif move == "fail":
                 rows.append(training_failed(rows, asked))
             elif state.challenger:
-                judged = verdict("stay", True) if move == "scarce" else verdict(move)
+                judged = verdict("stay", True) if move == "worse" else verdict(move)
                 if row := step(rows, asked, state.challenger, judged):
                     rows.append(row)
         except FleetError:
