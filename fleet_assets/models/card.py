@@ -20,7 +20,7 @@ LIMITS: Final = (
     "Positions that are off by a constant show only when they jump.",
     "Gears and habits of a vehicle are learnt from its own days; before that it is judged by its"
     " group, and fewer faults are found.",
-    "Confidence holds for the share of faulty windows of the training copies, not of a fleet.",
+    "Confidence holds where a share of `faulty_share` of the windows is faulty.",
 )
 
 

@@ -168,13 +168,20 @@ def allowed_odds(
     return threshold + max(-float(np.log10(max(most_alarms, 1e-3))), 0.0)
 
 
-def calibrated(score: Values, is_faulty: NDArray[np.bool_]) -> tuple[Values, Values]:
+def calibrated(
+    score: Values, is_faulty: NDArray[np.bool_], faulty_share: float | None = None
+) -> tuple[Values, Values]:
     """Isotonic confidence: scores and, for each, the share of windows that are faulty.
 
     Args:
         score: of windows by forests that have not seen them.
         is_faulty: what is true of them.
+        faulty_share: windows count as if so many were faulty; None: as they are.
     """
+    weight = np.ones(len(score))
+    if faulty_share is not None and is_faulty.any() and not is_faulty.all():
+        wanted = faulty_share / (1 - faulty_share)
+        weight[is_faulty] = wanted * (~is_faulty).sum() / is_faulty.sum()
     fit = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip")
-    fit.fit(score, is_faulty.astype(np.float64))
+    fit.fit(score, is_faulty.astype(np.float64), sample_weight=weight)
     return np.asarray(fit.X_thresholds_, np.float64), np.asarray(fit.y_thresholds_, np.float64)

@@ -45,6 +45,17 @@ _SAYS: Final[Mapping[str, str]] = {
 }
 
 
+_MEASURES: Final[Mapping[str, str]] = {
+    "spread": "range of the {what} within ten seconds",
+    "jump": "greatest leap of the {what}",
+    "same_s": "time that the {what} has stood still",
+    "null_share": "share of messages without a value of the {what}",
+    "same_travel": "movement of other signals while the {what} stood still",
+    "excess_m": "distance that the {what} moved beyond what the wheels tell",
+}
+_NEVER_NEGATIVE: Final = ("share", "s", "events", "ratio")
+
+
 @dataclass(frozen=True)
 class Reason:
     """A number that speaks for an alarm.
@@ -145,8 +156,13 @@ def _expected(window: pl.DataFrame, vehicle: Vehicle) -> list[Reason]:
 
 def _ranges(window: pl.DataFrame, vehicle: Vehicle) -> list[Reason]:
     values, away = matrix(window, INPUTS)[0], vehicle.away(window)[0]
+
+    def low(n: int) -> float:
+        least = 0.0 if _unit(INPUTS[n]) in _NEVER_NEGATIVE else -np.inf
+        return float(max(vehicle.low[n], least))
+
     return [
-        Reason(name, float(values[n]), float(vehicle.low[n]), float(vehicle.high[n]), _unit(name),
+        Reason(name, float(values[n]), low(n), float(vehicle.high[n]), _unit(name),
                float(away[n]))
         for n, name in enumerate(INPUTS)
         if np.isfinite(values[n]) and np.isfinite(away[n])
@@ -175,18 +191,22 @@ def sentence(fault: str, reasons: Sequence[Reason]) -> str:
 
 
 def _number(reason: Reason) -> str:
-    unit = f" {reason.unit}" if reason.unit else ""
-    return (
-        f"{_title(reason.name)} was {reason.value:,.4g}{unit}; usual here is"
-        f" {reason.low:,.4g} to {reason.high:,.4g}{unit}."
+    is_share = reason.unit == "share"
+    unit = "%" if is_share else reason.unit
+    value, low, high = (
+        f"{number * (100 if is_share else 1):,.4g}"
+        for number in (reason.value, reason.low, reason.high)
     )
+    end = f" {unit}" if unit else ""
+    return f"{_title(reason.name)} was {value}{end}; usual here is {low} to {high}{end}."
 
 
 def _title(name: str) -> str:
     if name in FEATURES:
         return read_features().feature(name).definition.split(";")[0].rstrip(".")
-    for signal, words in _NAMES.items():
+    for signal, words in sorted(_NAMES.items(), key=lambda item: -len(item[0])):
         if name == signal or name.startswith(f"{signal}_"):
-            rest = name.removeprefix(signal).strip("_").replace("_", " ")
-            return f"{words} {rest}".strip().capitalize()
+            told = _MEASURES.get(name.removeprefix(signal).strip("_"), "{what}")
+            told = told.format(what=words)
+            return told[0].upper() + told[1:]
     return name.replace("_", " ").capitalize()

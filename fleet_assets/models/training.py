@@ -64,12 +64,15 @@ class Recipe:
     Attributes:
         seed: the same one gives the same models from the same windows.
         alarms_per_vehicle_day: budget of false alarms of a healthy vehicle in a day of 8 hours.
+        faulty_share: share of windows that are faulty where confidence is to hold; with fewer
+            faults it is too high.
         folds: parts that days are dealt into.
         least_windows: healthy windows from which on a vehicle has forests of its own.
     """
 
     seed: int = 1
     alarms_per_vehicle_day: float = 0.7
+    faulty_share: float = 0.1
     folds: int = 3
     least_windows: int = 300
 
@@ -219,6 +222,8 @@ def _detector(told: _Told, recipe: Recipe) -> Detector:
     healthy = healthy.sort("vehicle_id", "window_end")
     most = budget_of(healthy, recipe.alarms_per_vehicle_day)
     threshold = allowed_odds(healthy, healthy["odds"].to_numpy(), most)
-    confidence_at, confidence = calibrated(scored(odds, threshold), ~is_healthy)
+    confidence_at, confidence = calibrated(
+        scored(odds, threshold), ~is_healthy, recipe.faulty_share
+    )
     namer = fit_namer(told.evidence, told.labels, recipe.seed)
     return Detector(whole, namer, trusts, threshold, confidence_at, confidence)

@@ -119,3 +119,6 @@ def test_confidence_rises_with_the_score_and_tells_the_share() -> None:
     at, confidence = calibrated(score, is_faulty)
     told = np.interp([0.4, 1.0, 1.6], at, confidence)
     assert np.allclose(told, [0.2, 0.5, 0.8], atol=0.08)
+    at, rarer = calibrated(score, is_faulty, 0.1)
+    odds = np.array([0.2, 0.5, 0.8]) / np.array([0.8, 0.5, 0.2]) / 9
+    assert np.allclose(np.interp([0.4, 1.0, 1.6], at, rarer), odds / (1 + odds), atol=0.05)
