@@ -38,8 +38,8 @@ from fleet_assets.models.evaluation import (
 from fleet_assets.models.fleet_model import FleetModel
 from fleet_assets.models.isolation import isolation_scores
 from fleet_assets.models.kinds import AFTERMATH, HEALTHY, labels_of
+from fleet_assets.models.settling import settled as settle
 from fleet_assets.models.training import Recipe, train
-from fleet_assets.models.vehicle import fit_vehicle
 from fleet_assets.models.zscore import fit_z_scores
 
 TRAINING_SEEDS: Final = range(11, 19)
@@ -77,9 +77,7 @@ def main(wanted: Sequence[str]) -> None:
             others = drives.of([name for name in drives.vehicle_ids if name != who])
             model, mine = trained(others), drives.of([who])
             cold.append((mine, model))
-            own = fit_vehicle(frame_of(mine.early), RECIPE.seed)
-            vehicles = {**model.vehicles, who: own}
-            settled.append((mine, dataclasses.replace(model, vehicles=vehicles)))
+            settled.append((mine, settle(model, frame_of(mine.early), RECIPE)))
         judge("unseen vehicles, first day (cold)", cold, details=False)
         judge("unseen vehicles, with healthy days of their own (settled)", settled, details=True)
     if not wanted or "speed" in wanted:

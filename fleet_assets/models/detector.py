@@ -70,21 +70,36 @@ class Detector:
     confidence_at: Values
     confidence: Values
 
-    def judged(self, evidence: pl.DataFrame) -> pl.DataFrame:
+    def judged(
+        self, evidence: pl.DataFrame, offsets: Mapping[str, Mapping[str, float]] | None = None
+    ) -> pl.DataFrame:
         """Windows with what is thought of them.
+
+        Args:
+            evidence: of windows.
+            offsets: by vehicle and aspect, what is taken from the odds; see `settling`.
 
         Returns:
             `vehicle_id`, `window_end`, `score` (an alarm from 1 on), `confidence` (0–1), `fault`
             (the likeliest, as kind/device; null below SUSPECT), in the order of the evidence.
         """
         shares = self.classifier.shares(evidence)
-        odds, aspect = odds_of(self.classifier, self.trusts, shares)
+        less = self._less(evidence["vehicle_id"], offsets) if offsets else None
+        odds, aspect = odds_of(self.classifier, self.trusts, shares, less)
         score = scored(odds, self.threshold)
         return evidence.select("vehicle_id", "window_end").with_columns(
             score=pl.Series(score),
             confidence=pl.Series(np.interp(score, self.confidence_at, self.confidence)),
             fault=self._named(evidence, shares, aspect, score),
         )
+
+    def _less(self, vehicle_ids: pl.Series, offsets: Mapping[str, Mapping[str, float]]) -> Values:
+        """Offsets of each window and aspect."""
+        aspects = list(self.classifier.aspects())
+        found = np.zeros((len(vehicle_ids), len(aspects)))
+        for who, mine in offsets.items():
+            found[(vehicle_ids == who).to_numpy()] = [mine.get(name, 0.0) for name in aspects]
+        return found
 
     def _named(
         self, evidence: pl.DataFrame, shares: Values, aspects: list[str], score: Values
@@ -120,16 +135,32 @@ def trusts_of(classifier: Classifier, shares: Values, classes: pl.Series) -> dic
 
 
 def odds_of(
-    classifier: Classifier, trusts: Mapping[str, Trust], shares: Values
+    classifier: Classifier, trusts: Mapping[str, Trust], shares: Values, less: Values | None = None
 ) -> tuple[Values, list[str]]:
-    """The highest odds of any aspect of each window, and the aspect."""
-    aspects = classifier.aspects()
-    names = [name for name in aspects if name in trusts]
-    found = np.column_stack(
-        [trusts[name].odds(shares[:, list(aspects[name])].sum(axis=1)) for name in names]
-    )
+    """The highest odds of any aspect of each window, and the aspect.
+
+    Args:
+        classifier: names classes.
+        trusts: what votes are worth.
+        shares: votes for windows.
+        less: what is taken from the odds of each window and aspect; None: nothing.
+    """
+    found = odds_by_aspect(classifier, trusts, shares)
+    if less is not None:
+        found = found - less
+    names = list(classifier.aspects())
     best = np.argmax(found, axis=1)
     return found[np.arange(len(found)), best], [names[n] for n in best]
+
+
+def odds_by_aspect(classifier: Classifier, trusts: Mapping[str, Trust], shares: Values) -> Values:
+    """Odds of each window and aspect, in order of the aspects."""
+    return np.column_stack(
+        [
+            trusts[name].odds(shares[:, list(numbers)].sum(axis=1))
+            for name, numbers in classifier.aspects().items()
+        ]
+    )
 
 
 def scored(odds: Values, threshold: float) -> Values:

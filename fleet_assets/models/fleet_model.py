@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import polars as pl
@@ -36,6 +36,8 @@ class FleetModel:
         own: judges vehicles that are known.
         strange: judges those that are not; None: the fleet had too few vehicles, they have no
             score.
+        offsets: by vehicle and aspect, what is taken from the odds of vehicles that the detector
+            was not trained on; see `settling`.
     """
 
     isolations: Mapping[str, Isolation]
@@ -43,6 +45,7 @@ class FleetModel:
     vehicles: Mapping[str, Vehicle]
     own: Detector
     strange: Detector | None
+    offsets: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def judged(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Judges windows.
@@ -57,7 +60,10 @@ class FleetModel:
         rows = frame.with_row_index("row").with_columns(is_known=known)
         parts = [
             _with(
-                self.own if is_known else self.strange, part.drop("row", "is_known"), self.vehicles
+                self.own if is_known else self.strange,
+                part.drop("row", "is_known"),
+                self.vehicles,
+                self.offsets,
             ).with_columns(row=part["row"], is_known=pl.lit(bool(is_known)))
             for (is_known,), part in rows.group_by("is_known", maintain_order=True)
         ]
@@ -72,10 +78,13 @@ class FleetModel:
 
 
 def _with(
-    detector: Detector | None, frame: pl.DataFrame, vehicles: Mapping[str, Vehicle]
+    detector: Detector | None,
+    frame: pl.DataFrame,
+    vehicles: Mapping[str, Vehicle],
+    offsets: Mapping[str, Mapping[str, float]],
 ) -> pl.DataFrame:
     if detector is not None:
-        return detector.judged(evidence(frame, vehicles))
+        return detector.judged(evidence(frame, vehicles), offsets)
     return frame.select(
         "vehicle_id", "window_end", score=pl.lit(None, pl.Float64),
         confidence=pl.lit(None, pl.Float64), fault=pl.lit(None, pl.String),

@@ -109,7 +109,7 @@ def train(
     ranked = counts.sort("len", "vehicle_id", descending=[True, False])["vehicle_id"].to_list()
     vehicles = dict(_vehicles(healthy, recipe))
     group = fit_group(healthy, recipe.seed)
-    own = _told(healthy, copies, known, _day_folds(recipe), _by_own, recipe)
+    own = _told(healthy, copies, known, day_folds(recipe), _by_own, recipe)
     strange = _told(healthy, copies, ranked, _vehicle_folds(ranked, recipe), _by_others, recipe)
     return FleetModel(
         fit_isolations(healthy, types, recipe.seed),
@@ -129,7 +129,7 @@ def _vehicles(healthy: pl.DataFrame, recipe: Recipe) -> Iterator[tuple[str, Vehi
 Fold = Callable[[pl.DataFrame], NDArray[np.int64]]
 
 
-def _day_folds(recipe: Recipe) -> Fold:
+def day_folds(recipe: Recipe) -> Fold:
     """Days of a vehicle in turn: fold 0, 1, 2, 0, …"""
 
     def of(frame: pl.DataFrame) -> NDArray[np.int64]:

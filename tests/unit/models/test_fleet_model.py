@@ -25,6 +25,7 @@ from fleet_assets.models.card import model_card
 from fleet_assets.models.evidence import GROUP
 from fleet_assets.models.fleet_model import SCORE_SCHEMA, FleetModel
 from fleet_assets.models.reasons import explained
+from fleet_assets.models.settling import settled
 from fleet_assets.models.training import Copy, Recipe, train
 from fleet_assets.models.vehicle import Vehicle, fit_vehicle
 from tests.model_data import frame_of, telemetry_days
@@ -119,6 +120,30 @@ def test_strangers_are_judged_by_their_group(model: FleetModel, later: pl.DataFr
     assert told.head(known.height).equals(model.judged(known))
     lonely = dataclasses.replace(model, strange=None)
     assert lonely.judged(strange)["score"].null_count() == strange.height
+
+
+def test_a_settled_vehicle_is_known_and_loses_what_is_its_habit(model: FleetModel) -> None:
+    mine = telemetry_days("v7", 3, signals=SIGNALS, seed=200)
+    # its engine turns faster, and its throttle stands still for a minute now and then
+    wait = (pl.int_range(pl.len()) // 60 % 5 == 0).over("vehicle_id")
+    throttle = pl.when(wait).then(pl.lit(30.0)).otherwise("throttle_position")
+    mine = mine.with_columns(
+        engine_rpm=(pl.col("engine_rpm") * 1.3).cast(mine.schema["engine_rpm"]),
+        throttle_position=throttle.cast(mine.schema["throttle_position"]),
+    )
+    days = mine["event_time"].dt.date()
+    frame = frame_of(mine.filter(days < days.max()))
+    last = frame_of(mine.filter(days == days.max()))
+    after = settled(model, frame, RECIPE)
+    assert after.judged(last)["is_known"].all()
+    assert all(value >= 0 for value in after.offsets["v7"].values())
+    raw = dataclasses.replace(after, offsets={})
+    assert max(after.offsets["v7"].values()) > 0
+    assert (after.judged(last)["score"] >= 1).sum() < (raw.judged(last)["score"] >= 1).sum()
+    others = frame_of(telemetry_days("v1", 1, signals=SIGNALS, seed=300))
+    assert after.judged(others).equals(model.judged(others))
+    back, _ = from_bytes(to_bytes(after), FleetModel)
+    assert back.offsets == after.offsets
 
 
 def test_the_same_recipe_trains_the_same_model(
