@@ -158,7 +158,8 @@ def _ranges(window: pl.DataFrame, vehicle: Vehicle) -> list[Reason]:
     values, away = matrix(window, INPUTS)[0], vehicle.away(window)[0]
 
     def low(n: int) -> float:
-        least = 0.0 if _unit(INPUTS[n]) in _NEVER_NEGATIVE else -np.inf
+        is_size = INPUTS[n].endswith(("_spread", "_jump"))
+        least = 0.0 if is_size or _unit(INPUTS[n]) in _NEVER_NEGATIVE else -np.inf
         return float(max(vehicle.low[n], least))
 
     return [
@@ -198,7 +199,7 @@ def _number(reason: Reason) -> str:
         for number in (reason.value, reason.low, reason.high)
     )
     end = f" {unit}" if unit else ""
-    return f"{_title(reason.name)} was {value}{end}; usual here is {low} to {high}{end}."
+    return f"{_title(reason.name)}: {value}{end}; usual here is {low} to {high}{end}."
 
 
 def _title(name: str) -> str:
