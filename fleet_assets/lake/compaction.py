@@ -45,6 +45,7 @@ SORTED_BY: Final[dict[str, tuple[str, ...]]] = {
     "anomalies": ("vehicle_id", "condition", "started_at"),
     "trip_segments": ("vehicle_id", "trip_kind", "started_us"),
     "trips": ("vehicle_id", "started_at"),
+    "feature_windows": ("vehicle_id", "window_end"),
     "dlq_published": ("kafka_topic_id", "kafka_partition", "kafka_offset"),
 }
 _MORE_STATISTICS: Final = {"raw_telemetry": ["event_time"]}
