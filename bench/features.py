@@ -1,9 +1,9 @@
 """All features by our kernel on real trips and simulated drives, beside a dozen by rolling windows.
 
 The dozen is what one writes first: `rolling` over time by vehicle, then the last row of each step,
-in pandas (which the platform does not install: `pip install --target FOLDER pandas` and put the
-folder into PYTHONPATH, or its rows are left out) and in Polars. They weigh messages instead of
-time, so that they agree with ours where messages come evenly; the bench fails if they do not.
+in pandas (its rows are left out where it is not installed) and in Polars. They weigh messages
+instead of time, so that they agree with ours where messages come evenly; the bench fails if they
+do not.
 Rates are rows per second of processor time.
 """
 

@@ -9,9 +9,10 @@ Rates are rows per second of processor time; all must find the same episodes.
 from __future__ import annotations
 
 import gc
+import math
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -40,6 +41,7 @@ RULES: Final = {
 }  # fmt: skip
 REPEATS = 5
 ROWS_BY_ROW = 20_000
+ROWS_OF_PANDAS = 10_000
 GAP_S = 5.0
 _INCLUSIVE = ("R22", "R23", "R24")
 Numbers = dict[str, tuple[float, float, float]]
@@ -49,6 +51,8 @@ def main() -> None:
     """Prints a table."""
     simulated = _rows(simulated_messages(500_000))
     rows = _rows(real_messages(10**9)) if REAL.exists() else simulated
+    few = rows.head(ROWS_OF_PANDAS)
+    frame = few.select("vehicle_id", "event_time", "conflict", *set(RULES.values())).to_pandas()
     numbers, known, known_fleet = _numbers(), _known(rows), _known(simulated)
     nine = (engine_speed, engine_heat, speeding)
     work: dict[str, tuple[pl.DataFrame, Callable[[pl.DataFrame], object]]] = {
@@ -61,7 +65,12 @@ def main() -> None:
         ),
         "Polars windows, nine rules": (rows, lambda r: _polars(r, numbers)),
         "DuckDB windows, nine rules": (rows, lambda r: _duckdb(r, numbers)),
-        "row by row, nine rules": (rows.head(ROWS_BY_ROW), lambda r: _row_by_row(r, numbers)),
+        "a loop over dictionaries, nine rules": (
+            rows.head(ROWS_BY_ROW), lambda r: _row_by_row(r, numbers),
+        ),
+        "pandas row by row (iterrows), nine rules": (
+            few, lambda _: list(_episodes((row for _, row in frame.iterrows()), numbers)),
+        ),
     }  # fmt: skip
     _same(rows, known, numbers, nine)
     times: dict[str, list[float]] = {name: [] for name in work}
@@ -216,19 +225,19 @@ HAVING max(event_time) - min(event_time) >= INTERVAL {duration} SECOND
 
 
 def _row_by_row(rows: pl.DataFrame, numbers: Numbers) -> list[tuple[str, str, datetime, datetime]]:
-    """As the system that is replaced goes over a frame, without the cost of pandas' rows."""
-    return list(_episodes(rows, numbers))
+    return list(_episodes(rows.iter_rows(named=True), numbers))
 
 
 def _episodes(
-    rows: pl.DataFrame, numbers: Numbers
+    rows: Iterable[Any], numbers: Numbers
 ) -> Iterator[tuple[str, str, datetime, datetime]]:
+    """As the system that is replaced goes over a frame."""
     open_: dict[tuple[str, str], list[datetime]] = {}
     seen: dict[tuple[str, str], datetime] = {}
-    for row in rows.iter_rows(named=True):
+    for row in rows:
         for rule, (set_at, clear, duration) in numbers.items():
             value, key, now = row[RULES[rule]], (row["vehicle_id"], rule), row["event_time"]
-            if value is None or row["conflict"]:
+            if value is None or math.isnan(value) or row["conflict"]:
                 continue
             span = open_.get(key)
             silent = key in seen and (now - seen[key]).total_seconds() > GAP_S
