@@ -19,11 +19,11 @@ import polars as pl
 import pyarrow.fs
 import pyarrow.parquet
 from deltalake import DeltaTable
-from deltalake.fs import DeltaStorageHandler
 from deltalake.transaction import AddAction, RemoveAction
 
 from fleet_assets.contracts.signals import SIGNALS
 from fleet_assets.contracts.table import Table
+from fleet_assets.lake.object_store import ObjectStore
 from fleet_assets.lake.room import room_explained
 
 ROW_GROUP: Final = 131_072
@@ -143,7 +143,7 @@ def filesystem(delta: DeltaTable) -> pyarrow.fs.FileSystem:
     if uri.startswith(("/", "file://")):
         root, path = pyarrow.fs.FileSystem.from_uri(uri if "://" in uri else f"file://{uri}")
         return pyarrow.fs.SubTreeFileSystem(path, root)
-    return pyarrow.fs.PyFileSystem(DeltaStorageHandler.from_table(delta._table))
+    return pyarrow.fs.PyFileSystem(ObjectStore.from_table(delta._table))
 
 
 def _statistics(rows: pl.DataFrame, encodings: Encodings) -> dict[str, Any]:
