@@ -1,9 +1,13 @@
-"""From scores of windows to alarms: k of n persistence, then episodes by the shared mechanism."""
+"""From scores of windows to alarms: k of n persistence, then episodes by the shared mechanism.
+
+A window is judged by itself and those before it, never by those after it: an hour can be worked on
+by itself, with the last windows of the hour before as context.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import numpy as np
@@ -20,14 +24,20 @@ from fleet_assets.features.kernel import STEP
 Values = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 CONDITION: Final = "model"
+ALARM_PIECE_SCHEMA: Final = pl.Schema({**PIECE_SCHEMA, "onset_at": TIME})
+"""Pieces begin with the window that makes them an alarm; `onset_at`: the end of the first window
+that speaks for it, of runs only."""
 ALARM_SCHEMA: Final = pl.Schema(
     {
-        "vehicle_id": pl.String(), "started_at": TIME, "ended_at": TIME, "detected_at": TIME,
-        "windows": pl.Int64(), "peak": pl.Float64(), "peak_at": TIME, "is_open": pl.Boolean(),
+        "vehicle_id": pl.String(), "condition": pl.String(), "started_at": TIME, "ended_at": TIME,
+        "detected_at": TIME, "windows": pl.Int64(), "peak": pl.Float64(), "peak_at": TIME,
+        "is_open": pl.Boolean(), "last_detected_at": TIME,
     }
 )  # fmt: skip
 """`started_at`: the first step that speaks for it begins; `ended_at`: the last one ends;
-`detected_at`: the end of the window that made it an alarm; `peak_at`: that of the highest score."""
+`detected_at`: the end of the window that made it an alarm; `windows`: judged from then on while it
+lasted; `peak_at`: the end of the one with the highest score; `last_detected_at`: where alarms were
+joined, `detected_at` of the last."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +63,11 @@ class Persistence:
         """Silence that ends an alarm."""
         return 6 * self.step
 
+    @property
+    def look_back(self) -> timedelta:
+        """How far before a window others decide with it whether it is an alarm."""
+        return (self.n - 1) * self.step
+
 
 USUAL: Final = Persistence()
 
@@ -71,64 +86,91 @@ def alarms_of(
     Returns:
         Rows of ALARM_SCHEMA in order of vehicle and time.
     """
-    return joined(
-        stitch(alarm_pieces(scores, threshold, persistence)), scores, threshold, persistence
-    )
+    return alarms(alarm_pieces(scores, threshold, persistence), persistence)
 
 
 def alarm_pieces(
-    scores: pl.DataFrame, threshold: float, persistence: Persistence = USUAL
+    scores: pl.DataFrame,
+    threshold: float,
+    persistence: Persistence = USUAL,
+    *,
+    since: datetime | None = None,
+    condition: str = CONDITION,
 ) -> pl.DataFrame:
-    """Pieces of alarms within a window of time, for `stitch`; arguments as of `alarms_of`."""
-    if scores.is_empty():
-        return PIECE_SCHEMA.to_frame()
-    line, score = _line(scores, persistence)
-    confirmed, _ = _persistent(line, score, threshold, persistence)
-    levels = _levels(score, confirmed, threshold * persistence.clear_share)
-    ids = scores["vehicle_id"].unique(maintain_order=True)
-    return piece_rows(CONDITION, pieces(line, levels, marks=True), ids, line, np.nan_to_num(score))
-
-
-def joined(
-    episodes: pl.DataFrame, scores: pl.DataFrame, threshold: float, persistence: Persistence = USUAL
-) -> pl.DataFrame:
-    """Episodes of windows as alarms: with the time of detection, near ones joined.
+    """Pieces of alarms within a window of time.
 
     Args:
-        episodes: rows of EPISODE_SCHEMA by the ends of windows.
-        scores: of those windows, with n windows before.
-        threshold: as the episodes were made with.
-        persistence: as the episodes were made with.
+        scores: as of `alarms_of`.
+        threshold: as of `alarms_of`.
+        persistence: as of `alarms_of`.
+        since: windows that end no later are context, `look_back` of them is enough; None: all
+            count.
+        condition: name of what holds.
+
+    Returns:
+        Rows of ALARM_PIECE_SCHEMA.
     """
-    if episodes.is_empty():
-        return ALARM_SCHEMA.to_frame()
-    near = pl.col("started_at") - pl.col("ended_at").shift(1) <= persistence.joined_within
-    same = pl.col("vehicle_id") == pl.col("vehicle_id").shift(1)
-    numbered = episodes.sort("vehicle_id", "started_at").with_columns(
-        alarm=(~(near & same).fill_null(value=False)).cum_sum()
-    )
-    made = numbered.group_by("alarm", maintain_order=True).agg(
-        pl.col("vehicle_id").first(),
-        (pl.col("started_at").first() - persistence.step),
-        first_end=pl.col("started_at").first(),
-        ended_at=pl.col("ended_at").max(),
-        windows=pl.col("samples").sum(),
-        peak=pl.col("peak").max(),
-        peak_at=pl.col("peak_at").sort_by("peak", descending=True).first(),
-        is_open=pl.col("is_open").last(),
-    )
+    if scores.is_empty():
+        return ALARM_PIECE_SCHEMA.to_frame()
     line, score = _line(scores, persistence)
-    _, complete = _persistent(line, score, threshold, persistence)
-    times = scores.select("vehicle_id", detected_at="window_end").filter(pl.Series(complete))
-    return (
-        made.sort("first_end")
-        .join_asof(
-            times.sort("detected_at"), left_on="first_end", right_on="detected_at",
-            by="vehicle_id", strategy="forward", coalesce=False, check_sortedness=False,
+    hot = np.nan_to_num(score, nan=-1.0) >= threshold
+    complete, onset_us = _persistent(line, hot, persistence)
+    levels = _levels(score, complete, threshold * persistence.clear_share)
+    if since is not None:
+        mine = (scores["window_end"] > since).to_numpy()
+        if not mine.any():
+            return ALARM_PIECE_SCHEMA.to_frame()
+        scores = scores.filter(pl.Series(mine))
+        line, score = _line(scores, persistence)
+        levels, onset_us = levels[mine], onset_us[mine]
+    ids = scores["vehicle_id"].unique(maintain_order=True)
+    found = pieces(line, levels, marks=True)
+    onsets = pl.Series("onset_at", onset_us[found.start]).cast(TIME)
+    return piece_rows(condition, found, ids, line, np.nan_to_num(score)).with_columns(
+        onset_at=pl.when(pl.col("part") == "run").then(onsets)
+    )
+
+
+def alarms(pieces: pl.DataFrame, persistence: Persistence = USUAL) -> pl.DataFrame:
+    """Alarms of the pieces of any number of windows of time, near ones joined.
+
+    Args:
+        pieces: rows of ALARM_PIECE_SCHEMA, in any order.
+        persistence: as the pieces were made with.
+
+    Returns:
+        Rows of ALARM_SCHEMA in order of vehicle, condition and time.
+    """
+    of = ["vehicle_id", "condition"]
+    onsets = pieces.filter(pl.col("part") == "run").select(*of, "started_at", "onset_at")
+    episodes = (
+        stitch(pieces)
+        .join(onsets, on=[*of, "started_at"], how="left")
+        .with_columns(
+            detected_at="started_at",
+            # who begins with the hour was on before it, where that is not known any more
+            started_at=pl.coalesce("onset_at", "started_at") - persistence.step,
         )
-        .sort("vehicle_id", "started_at")
+        .sort(*of, "detected_at")
+    )
+    near = pl.col("started_at") - pl.col("ended_at").shift(1) <= persistence.joined_within
+    same = pl.all_horizontal(pl.col(name) == pl.col(name).shift(1) for name in of)
+    numbered = episodes.with_columns(alarm=(~(near & same).fill_null(value=False)).cum_sum())
+    return (
+        numbered.group_by("alarm", maintain_order=True)
+        .agg(
+            pl.col(*of).first(),
+            pl.col("started_at").min(),
+            pl.col("ended_at").max(),
+            pl.col("detected_at").first(),
+            windows=pl.col("samples").sum(),
+            peak=pl.col("peak").max(),
+            peak_at=pl.col("peak_at").sort_by("peak", "peak_at", descending=[True, False]).first(),
+            is_open=pl.col("is_open").last(),
+            last_detected_at=pl.col("detected_at").last(),
+        )
         .select(ALARM_SCHEMA.names())
-    )  # fmt: skip
+    )
 
 
 def _line(scores: pl.DataFrame, persistence: Persistence) -> tuple[Line, Values]:
@@ -140,30 +182,31 @@ def _line(scores: pl.DataFrame, persistence: Persistence) -> tuple[Line, Values]
 
 
 def _persistent(
-    line: Line, score: Values, threshold: float, persistence: Persistence
-) -> tuple[Flags, Flags]:
-    """Windows that belong to k of n, and those with which k of n is complete."""
-    hot = np.nan_to_num(score, nan=-1.0) >= threshold
-    span_us = (persistence.n - 1) * (persistence.step // timedelta(microseconds=1))
-    before = [hot, *(_shifted(line, hot, by, span_us) for by in range(1, persistence.n))]
-    complete = hot & (np.sum(before, axis=0) >= persistence.k)
-    after = [complete, *(_shifted(line, complete, -by, span_us) for by in range(1, persistence.n))]
-    return hot & np.any(after, axis=0), complete
+    line: Line, hot: Flags, persistence: Persistence
+) -> tuple[Flags, NDArray[np.int64]]:
+    """Windows with which k of n is complete, and for each the first hot one of its n, in µs."""
+    span_us = persistence.look_back // timedelta(microseconds=1)
+    count, onset_us = hot.astype(np.int64), line.time_us.copy()
+    for by in range(1, persistence.n):
+        before = _before(line, hot, by, span_us)
+        count += before
+        earlier = np.roll(line.time_us, by)
+        onset_us = np.where(before, np.minimum(onset_us, earlier), onset_us)
+    return hot & (count >= persistence.k), onset_us
 
 
-def _shifted(line: Line, flags: Flags, by: int, span_us: int) -> Flags:
+def _before(line: Line, flags: Flags, by: int, span_us: int) -> Flags:
     """For each window whether the one so many before it is flagged, if it is not too long ago."""
     found = np.zeros(len(flags), np.bool_)
-    to, of = (slice(by, None), slice(None, -by)) if by > 0 else (slice(None, by), slice(-by, None))
-    near = np.abs(line.time_us[to] - line.time_us[of]) <= span_us
-    found[to] = flags[of] & near & (line.vehicle[to] == line.vehicle[of])
+    near = line.time_us[by:] - line.time_us[:-by] <= span_us
+    found[by:] = flags[:-by] & near & (line.vehicle[by:] == line.vehicle[:-by])
     return found
 
 
-def _levels(score: Values, confirmed: Flags, clear_below: float) -> Levels:
+def _levels(score: Values, complete: Flags, clear_below: float) -> Levels:
     levels = np.where(np.nan_to_num(score, nan=-1.0) >= clear_below, HOLD, CLEAR).astype(np.int8)
     levels[np.isnan(score)] = UNKNOWN
-    levels[confirmed] = SET
+    levels[complete] = SET
     return levels
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 
-from fleet_assets.episodes.stitch import stitch
-from fleet_assets.models.alarms import Persistence, alarm_pieces, alarms_of, joined, threshold_for
+from fleet_assets.models.alarms import Persistence, alarm_pieces, alarms, alarms_of, threshold_for
 from fleet_assets.models.detector import Trust, calibrated, scored
 from tests.model_data import BEGIN
 
@@ -61,25 +62,26 @@ def test_vehicles_and_silences_do_not_mix() -> None:
     assert alarms_of(late, 1.0).is_empty()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     st.lists(st.sampled_from([0.0, 0.75, 1.2, 3.0, None]), min_size=4, max_size=60),
-    st.integers(3, 57),
+    st.lists(st.integers(1, 59), max_size=4),
+    st.sets(st.integers(0, 59)),
 )
-def test_pieces_of_parts_with_context_are_those_of_the_whole(
-    values: list[float | None], cut: int
+def test_pieces_of_parts_with_context_give_the_alarms_of_the_whole(
+    values: list[float | None], cuts: list[int], silent: set[int]
 ) -> None:
-    whole, n = scores(values), Persistence().n
-    cut = min(cut, len(values) - 1)
-    # each part sees n windows of the other one, and keeps the pieces of its own
-    levels = alarms_of(whole, 1.0)
-    again = joined(stitch(alarm_pieces(whole, 1.0)), whole, 1.0)
-    assert levels.equals(again)
-    for alarm in alarms_of(whole[: cut + n], 1.0).iter_rows(named=True):
-        known = levels.filter(pl.col("started_at") == alarm["started_at"])
-        if alarm["detected_at"] <= whole["window_end"][cut]:
-            assert known.height == 1
-            assert known["detected_at"][0] == alarm["detected_at"]
+    whole = scores(values).filter(
+        pl.Series([number not in silent for number in range(len(values))])
+    )
+    bounds = [BEGIN, *(BEGIN + STEP * cut for cut in sorted(set(cuts))), BEGIN + STEP * 100]
+    ends = pl.col("window_end")
+    look_back = Persistence().look_back
+    parts = [
+        alarm_pieces(whole.filter((ends > since - look_back) & (ends <= until)), 1.0, since=since)
+        for since, until in pairwise(bounds)
+    ]
+    assert_frame_equal(alarms(pl.concat(reversed(parts))), alarms_of(whole, 1.0))
 
 
 @settings(max_examples=30, deadline=None)
