@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import re
 import zipfile
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar
@@ -24,6 +25,7 @@ from fleet_assets.models.frame import INPUTS
 from fleet_assets.models.healthy import Expectation
 from fleet_assets.models.isolation import Isolation
 from fleet_assets.models.kinds import Classifier, Namer
+from fleet_assets.models.releases import Release
 from fleet_assets.models.vehicle import Vehicle
 
 FORM: Final = 1
@@ -31,10 +33,23 @@ TRUSTED: Final = ("sklearn.tree._tree.Tree",)
 """Types that forests need beside those that skops trusts by itself; no others are read."""
 _PARTS: Final = {
     one.__name__: one
-    for one in (FleetModel, Vehicle, Expectation, Isolation, Classifier, Namer, Detector, Trust)
+    for one in (
+        FleetModel,
+        Vehicle,
+        Expectation,
+        Isolation,
+        Classifier,
+        Namer,
+        Detector,
+        Trust,
+        Release,
+    )
 }
 _LARGEST: Final = 2 * 1024**3
-T = TypeVar("T", FleetModel, Vehicle)
+_SCHEMA: Final = "schema.json"
+_ADDRESS: Final = re.compile(r'("__id__": |"file": ")(\d+)')
+"""Where skops names parts of a forest by their address in memory."""
+T = TypeVar("T", FleetModel, Vehicle, Release)
 
 
 def signature() -> dict[str, Any]:
@@ -42,8 +57,10 @@ def signature() -> dict[str, Any]:
     return {"inputs": [{"name": name, "type": "float32"} for name in INPUTS]}
 
 
-def to_bytes(model: FleetModel | Vehicle, card: Mapping[str, Any] | None = None) -> bytes:
-    """Writes a whole model, or one vehicle.
+def to_bytes(model: FleetModel | Vehicle | Release, card: Mapping[str, Any] | None = None) -> bytes:
+    """Writes a whole model, one vehicle, or a release of vehicles.
+
+    The same model and card give the same bytes.
 
     Args:
         model: what is written.
@@ -53,8 +70,15 @@ def to_bytes(model: FleetModel | Vehicle, card: Mapping[str, Any] | None = None)
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         told = _Writer(archive).plain(model)
         manifest = {"form": FORM, "signature": signature(), "card": dict(card or {}), "model": told}
-        archive.writestr("manifest.json", json.dumps(manifest))
+        archive.writestr(_entry("manifest.json"), json.dumps(manifest))
     return file.getvalue()
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    """An entry that does not tell when it was written: the same model is the same file."""
+    entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    return entry
 
 
 def from_bytes(data: bytes, kind: type[T]) -> tuple[T, dict[str, Any]]:
@@ -113,8 +137,7 @@ class _Writer:
             np.save(file, value, allow_pickle=False)
             return {"array": self._put(file.getvalue(), "npy")}
         if isinstance(value, BaseEstimator):
-            packed = sio.dumps(value, compression=zipfile.ZIP_DEFLATED)
-            return {"forest": self._put(packed, "skops")}
+            return {"forest": self._put(_packed(value), "skops")}
         if isinstance(value, Mapping):
             return {"map": [[name, self.plain(of)] for name, of in value.items()]}
         if isinstance(value, tuple):
@@ -126,8 +149,34 @@ class _Writer:
     def _put(self, data: bytes, ending: str) -> str:
         name = f"{self._count}.{ending}"
         self._count += 1
-        self._archive.writestr(name, data)
+        self._archive.writestr(_entry(name), data)
         return name
+
+
+def _packed(forest: BaseEstimator) -> bytes:
+    """A forest by skops; numbers in order in place of the addresses in memory that skops writes."""
+    names: dict[str, str] = {}
+
+    def numbered(found: re.Match[str]) -> str:
+        return found[1] + names.setdefault(found[2], str(len(names)))
+
+    file = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(sio.dumps(forest))) as given,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as written,
+    ):
+        told = _ADDRESS.sub(numbered, given.read(_SCHEMA).decode())
+        written.writestr(_entry(_SCHEMA), told)
+        others = [name for name in given.namelist() if name != _SCHEMA]
+        renamed = {_named(name, names): name for name in others}
+        for name in sorted(renamed, key=lambda name: (len(name), name)):
+            written.writestr(_entry(name), given.read(renamed[name]))
+    return file.getvalue()
+
+
+def _named(file: str, names: Mapping[str, str]) -> str:
+    stem, dot, ending = file.partition(".")
+    return names.get(stem, stem) + dot + ending
 
 
 class _Reader:

@@ -57,6 +57,8 @@ _LEAST_KNOWN: Final = 0.3
 """A column is told from where at least this share of the windows has it."""
 _TREES: Final = 16
 _LEAST_LEAF: Final = 8
+_LEFT_OUT: Final = 10
+"""A group's vehicles are left out one by one, or in so many parts if there are more."""
 _MOST_LEAVES: Final = 64
 
 
@@ -102,10 +104,11 @@ def chosen_windows(frame: pl.DataFrame, seed: int, most: int = MOST_WINDOWS) -> 
     if frame.height <= most:
         return frame
     order = np.random.default_rng(seed).permutation(frame.height)
-    mixed = frame[order].with_columns(day=pl.col("window_end").dt.date())
+    keys = frame.select("vehicle_id", "regime", day=pl.col("window_end").dt.date())
     rank = pl.int_range(pl.len()).over("vehicle_id", "regime", "day")
-    ranked = mixed.with_columns(rank=rank).sort("rank", maintain_order=True).head(most)
-    return ranked.drop("rank", "day").sort("vehicle_id", "window_end")
+    mixed = keys.with_row_index("row")[order].with_columns(rank=rank)
+    rows = mixed.sort("rank", maintain_order=True).head(most)["row"]
+    return frame[rows.sort()].sort("vehicle_id", "window_end")
 
 
 def expectations(frame: pl.DataFrame, seed: int) -> dict[str, Expectation]:
@@ -147,7 +150,7 @@ def _usual(off: Values, regimes: pl.Series, given: Values) -> dict[str, tuple[fl
     """Quantiles of residuals by regime; never narrower than a hundredth of the quantity's range."""
     least = max(0.01 * float(np.subtract(*np.nanquantile(given, [0.95, 0.05]))), 1e-6)
     found = {ALL: _quantiles(off, least)}
-    for name in regimes.unique().to_list():
+    for name in regimes.unique().sort().to_list():
         mine = off[(regimes == name).to_numpy()]
         if len(mine) >= _LEAST_OF_REGIME:
             found[name] = _quantiles(mine, least)
@@ -164,8 +167,9 @@ def of_others(
 ) -> dict[str, Expectation]:
     """A group's forests with residuals as usual for a vehicle that they have not seen.
 
-    Out-of-bag windows of a group come from vehicles that the trees know. So each vehicle is told
-    by forests of the others, and its residuals say how far the group's are off for a stranger.
+    Out-of-bag windows of a group come from vehicles that the trees know. So each vehicle (a tenth
+    of them, where there are many) is told by forests of the others, and its residuals say how far
+    the group's are off for a stranger.
 
     Args:
         frame: the group's healthy windows.
@@ -179,11 +183,10 @@ def of_others(
     if len(ids) < 2:
         return dict(made)
     parts: dict[str, list[pl.DataFrame]] = {name: [] for name in made}
-    for vehicle_id in ids:
-        mine = chosen_windows(frame.filter(pl.col("vehicle_id") == vehicle_id), seed)
-        for name, fit in expectations(
-            frame.filter(pl.col("vehicle_id") != vehicle_id), seed
-        ).items():
+    for number in range(min(_LEFT_OUT, len(ids))):
+        left_out = pl.col("vehicle_id").is_in(ids[number::_LEFT_OUT])
+        mine = chosen_windows(frame.filter(left_out), seed)
+        for name, fit in expectations(frame.filter(~left_out), seed).items():
             if name in made and mine[fit.target].count() >= LEAST_WINDOWS:
                 given = matrix(mine, (fit.target,))[:, 0].astype(np.float64)
                 off = pl.DataFrame({"off": given - fit.expected(mine), "regime": mine["regime"]})

@@ -1,9 +1,10 @@
 """Training of all models of a fleet, so that thresholds come from windows that were not trained on.
 
-Days of each vehicle are dealt into folds. For each fold, vehicles are learnt from the other days;
-evidence of the fold's windows is what they would have been on a later day. The classifier of a fold
-is trained on the evidence of the others; its votes for the fold's healthy windows set what
-votes are worth, threshold and confidence. What serves is trained on all days.
+Days of each vehicle (hours, where it has fewer days than folds) are dealt into folds. For each
+fold, vehicles are learnt from the other days; evidence of the fold's windows is what they would
+have been on a later day. The classifier of a fold is trained on the evidence of the others; its
+votes for the fold's healthy windows set what votes are worth, threshold and confidence. What
+serves is trained on all days.
 
 Vehicles that are not known yet have a detector of their own: its evidence comes from comparing each
 vehicle with the group of the others, its folds are vehicles.
@@ -11,6 +12,7 @@ vehicle with the group of the others, its folds are vehicles.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -19,6 +21,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from fleet_assets.errors import FleetError
+from fleet_assets.injection.truth import TRUTH_SCHEMA
 from fleet_assets.models.detector import (
     Detector,
     allowed_odds,
@@ -91,6 +95,8 @@ class _Told:
 
 
 SAME: Final = Recipe()
+LEAST_FAULTS: Final = 20
+"""Injected faults without which nothing is trained."""
 
 
 def train(
@@ -103,11 +109,15 @@ def train(
         copies: the same days with faults.
         types: vehicle type by vehicle.
         recipe: how.
+
+    Raises:
+        FleetError: there is too little to learn from; what there is and what is needed.
     """
     counts = healthy.group_by("vehicle_id").len()
     known = counts.filter(pl.col("len") >= recipe.least_windows)["vehicle_id"].sort().to_list()
     ranked = counts.sort("len", "vehicle_id", descending=[True, False])["vehicle_id"].to_list()
     vehicles = dict(_vehicles(healthy, recipe))
+    _refuse_too_little(counts, copies, recipe)
     group = fit_group(healthy, recipe.seed)
     own = _told(healthy, copies, known, day_folds(recipe), _by_own, recipe)
     strange = _told(healthy, copies, ranked, _vehicle_folds(ranked, recipe), _by_others, recipe)
@@ -120,6 +130,29 @@ def train(
     )
 
 
+def least_to_train(recipe: Recipe) -> int:
+    """Healthy windows of one vehicle without which nothing can be trained.
+
+    Without a fold it still has to be known.
+    """
+    return math.ceil(recipe.least_windows * recipe.folds / (recipe.folds - 1))
+
+
+def _refuse_too_little(counts: pl.DataFrame, copies: Sequence[Copy], recipe: Recipe) -> None:
+    least, most = least_to_train(recipe), int(counts["len"].max() or 0)  # type: ignore[arg-type]
+    if most < least:
+        raise FleetError(
+            f"Too little to train on: the vehicle with most healthy windows has {most}, at least"
+            f" {least} of one vehicle are needed ({least / 360:.1f} hours). Wait for more data."
+        )
+    faults = sum(copy.truth.height for copy in copies)
+    if faults < LEAST_FAULTS:
+        raise FleetError(
+            f"Too few faults to train on: {faults}, at least {LEAST_FAULTS}. Take more hours or"
+            " more passes."
+        )
+
+
 def _vehicles(healthy: pl.DataFrame, recipe: Recipe) -> Iterator[tuple[str, Vehicle]]:
     for (name,), part in healthy.group_by("vehicle_id", maintain_order=True):
         if part.height >= recipe.least_windows:
@@ -130,14 +163,36 @@ Fold = Callable[[pl.DataFrame], NDArray[np.int64]]
 
 
 def day_folds(recipe: Recipe) -> Fold:
-    """Days of a vehicle in turn: fold 0, 1, 2, 0, …"""
+    """Days of a vehicle in turn: fold 0, 1, 2, 0, …; see `dealt_by`."""
 
     def of(frame: pl.DataFrame) -> NDArray[np.int64]:
-        days = frame.select("vehicle_id", day=pl.col("window_end").dt.date())
-        number = pl.col("day").rank("dense").over("vehicle_id").cast(pl.Int64)
-        return days.select(number % recipe.folds).to_series().to_numpy()
+        parts = _parts(frame, dealt_by(frame, recipe.folds))
+        number = pl.col("part").rank("dense").over("vehicle_id").cast(pl.Int64)
+        return parts.select(number % recipe.folds).to_series().to_numpy()
 
     return of
+
+
+_DEALT: Final = ("1d", "1h", "10m")
+"""What is dealt: the first that a vehicle has as many of as there are folds. Windows look back for
+five minutes, so parts of a day know a little of each other; days hardly do."""
+
+
+def dealt_by(frame: pl.DataFrame, folds: int) -> pl.DataFrame:
+    """What is dealt into folds of each vehicle: `vehicle_id`, `every`, one of _DEALT."""
+    counts = frame.group_by("vehicle_id").agg(
+        pl.col("window_end").dt.truncate(every).n_unique().alias(every) for every in _DEALT
+    )
+    enough = [pl.when(pl.col(every) >= folds).then(pl.lit(every)) for every in _DEALT]
+    return counts.select("vehicle_id", every=pl.coalesce(*enough, pl.lit(_DEALT[-1])))
+
+
+def _parts(frame: pl.DataFrame, dealt: pl.DataFrame) -> pl.DataFrame:
+    """The part of each window: `vehicle_id`, `part`; null for vehicles that are not dealt."""
+    keyed = frame.select("vehicle_id", "window_end").join(
+        dealt, on="vehicle_id", how="left", maintain_order="left"
+    )
+    return keyed.select("vehicle_id", part=pl.col("window_end").dt.truncate(pl.col("every")))
 
 
 def _vehicle_folds(ranked: Sequence[str], recipe: Recipe) -> Fold:
@@ -170,19 +225,19 @@ def _told(
     recipe: Recipe,
 ) -> _Told:
     """Evidence of all windows, each against what was learnt without its fold."""
-    nothing = copies[0].truth.clear()
+    nothing = TRUTH_SCHEMA.to_frame()
     parts: list[_Told] = []
     base = healthy.filter(pl.col("vehicle_id").is_in(known))
-    folds = fold_of(base)
+    folds, dealt = fold_of(base), dealt_by(base, recipe.folds)
     for fold in np.unique(folds):
         vehicles = fitted(base.filter(pl.Series(folds != fold)), recipe)
         mine = base.filter(pl.Series(folds == fold))
-        days = mine.select("vehicle_id", day=pl.col("window_end").dt.date()).unique()
+        parts_of_fold = _parts(mine, dealt).unique()
         for number, copy in enumerate([Copy(mine, nothing), *copies]):
-            frame = copy.frame.join(
-                days, left_on=["vehicle_id", pl.col("window_end").dt.date()],
-                right_on=["vehicle_id", "day"], how="semi", maintain_order="left",
-            )  # fmt: skip
+            keyed = copy.frame.with_columns(_parts(copy.frame, dealt)["part"])
+            frame = keyed.join(
+                parts_of_fold, on=["vehicle_id", "part"], how="semi", maintain_order="left"
+            ).drop("part")
             if GROUP not in vehicles:
                 frame = frame.filter(pl.col("vehicle_id").is_in(list(vehicles)))
             if frame.is_empty():

@@ -24,6 +24,7 @@ DOMAIN = "fleet_assets.telemetry"
 ADAPTERS = ("fleet_assets.kafka", "fleet_assets.lake", "fleet_assets.warehouse")
 REJECTS = "fleet_assets.rejects"
 RULE_FLOW = "fleet_assets.rule_flow"
+MODEL_FLOW = "fleet_assets.model_flow"
 FLOW, ASSETS, SENSORS = "fleet_assets.flow", "fleet_assets.assets", "sensors"
 BASICS = ("fleet_assets.errors", "fleet_assets.fault_points", "fleet_assets.robust")
 SETTINGS = "fleet_assets.settings"
@@ -51,9 +52,40 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     FLOW: (*FOUNDATION, SETTINGS, DOMAIN, *ADAPTERS),
     RULE_FLOW: (*FOUNDATION, DOMAIN, RULES, *ADAPTERS),
+    MODEL_FLOW: (
+        *FOUNDATION,
+        DOMAIN,
+        RULES,
+        FEATURES,
+        INJECTION,
+        MODELS,
+        MODEL_CHOICE,
+        *ADAPTERS,
+    ),
     REJECTS: (*FOUNDATION, DOMAIN, *ADAPTERS),
-    ASSETS: (*FOUNDATION, SETTINGS, DOMAIN, RULES, *ADAPTERS, REJECTS, FLOW, RULE_FLOW),
-    SENSORS: (*FOUNDATION, SETTINGS, DOMAIN, *ADAPTERS, REJECTS, FLOW, RULE_FLOW, ASSETS),
+    ASSETS: (
+        *FOUNDATION,
+        SETTINGS,
+        DOMAIN,
+        RULES,
+        MODEL_CHOICE,
+        *ADAPTERS,
+        REJECTS,
+        FLOW,
+        RULE_FLOW,
+        MODEL_FLOW,
+    ),
+    SENSORS: (
+        *FOUNDATION,
+        SETTINGS,
+        DOMAIN,
+        *ADAPTERS,
+        REJECTS,
+        FLOW,
+        RULE_FLOW,
+        MODEL_FLOW,
+        ASSETS,
+    ),
     "fleet_assets.definitions": (*FOUNDATION, SETTINGS, *ADAPTERS, FLOW, ASSETS, SENSORS),
 }
 MAY_USE_DAGSTER = (

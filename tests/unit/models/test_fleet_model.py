@@ -25,8 +25,9 @@ from fleet_assets.models.card import model_card
 from fleet_assets.models.evidence import GROUP
 from fleet_assets.models.fleet_model import SCORE_SCHEMA, FleetModel
 from fleet_assets.models.reasons import explained
+from fleet_assets.models.releases import Release, overlaid
 from fleet_assets.models.settling import settled
-from fleet_assets.models.training import Copy, Recipe, train
+from fleet_assets.models.training import Copy, Recipe, day_folds, train
 from fleet_assets.models.vehicle import Vehicle, fit_vehicle
 from tests.model_data import frame_of, telemetry_days
 
@@ -152,6 +153,51 @@ def test_the_same_recipe_trains_the_same_model(
     again = train(frame_of(early), copies, TYPES, RECIPE)
     frame = frame_of(later)
     assert again.judged(frame).equals(model.judged(frame))
+    assert to_bytes(again) == to_bytes(model)
+
+
+def test_two_healthy_vehicles_of_one_day_are_enough(
+    early: pl.DataFrame, copies: list[Copy], later: pl.DataFrame
+) -> None:
+    """Their hours are dealt into folds, or parts of an hour."""
+    first = pl.col("window_end").dt.date() == early["event_time"].dt.date().min()
+    one_day = frame_of(early).filter(first)
+    some = [Copy(copy.frame.filter(first), copy.truth) for copy in copies]
+    less = dataclasses.replace(RECIPE, least_windows=100)
+    model = train(one_day, some, TYPES, less)
+    assert model.own.classifier.classes
+    assert set(model.vehicles) == {"v1", "v2", GROUP}
+    assert model.judged(frame_of(later))["is_known"].all()
+
+
+def test_too_little_is_said_with_numbers(early: pl.DataFrame, copies: list[Copy]) -> None:
+    frame = frame_of(early)
+    with pytest.raises(FleetError, match=r"most healthy windows has 100, at least 600"):
+        train(frame.head(100), copies, TYPES, RECIPE)
+    with pytest.raises(FleetError, match=r"Too few faults to train on: 0, at least 20"):
+        train(frame, [], TYPES, RECIPE)
+
+
+def test_dealt_parts_are_whole_and_differ_by_one_at_most(early: pl.DataFrame) -> None:
+    frame = frame_of(early)
+    for folds, unit in ((4, "1d"), (5, "10m"), (100, "10m")):
+        dealt = day_folds(dataclasses.replace(RECIPE, folds=folds))(frame)
+        counted = frame.select("vehicle_id", part=pl.col("window_end").dt.truncate(unit))
+        counted = counted.with_columns(fold=pl.Series(dealt)).unique()
+        assert not counted.select("vehicle_id", "part").is_duplicated().any()
+        sizes = counted.group_by("vehicle_id", "fold").len()["len"]
+        assert sizes.max() - sizes.min() <= 1  # type: ignore[operator]
+
+
+def test_releases_replace_vehicles_the_last_one_counts(model: FleetModel) -> None:
+    one, two = model.vehicles["v1"], model.vehicles["v2"]
+    first = Release({"v7": one, "v8": one}, {"v7": {"any": 1.0}, "v8": {"any": 2.0}})
+    both = overlaid(model, [first, Release({"v7": two})])
+    assert both.vehicles == {**model.vehicles, "v7": two, "v8": one}
+    assert both.offsets == {"v7": {}, "v8": {"any": 2.0}}
+    assert overlaid(model, []) == model
+    back, _ = from_bytes(to_bytes(first), Release)
+    assert back.offsets == first.offsets
 
 
 def test_a_model_comes_back_from_its_file_and_judges_the_same(

@@ -1,0 +1,36 @@
+"""Vehicles that were fitted after a training, laid over the model that was trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from fleet_assets.models.fleet_model import FleetModel
+from fleet_assets.models.vehicle import Vehicle
+
+
+@dataclass(frozen=True)
+class Release:
+    """Vehicles that replace those of a model, or are new to it.
+
+    Attributes:
+        vehicles: by id.
+        offsets: of vehicles that the detector was not trained on; see `settling`.
+    """
+
+    vehicles: Mapping[str, Vehicle]
+    offsets: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+
+def overlaid(model: FleetModel, releases: Sequence[Release]) -> FleetModel:
+    """The model with the vehicles of releases.
+
+    Args:
+        model: as trained.
+        releases: the oldest first; of a vehicle that is in several, the last one counts.
+    """
+    vehicles, offsets = dict(model.vehicles), dict(model.offsets)
+    for release in releases:
+        vehicles |= release.vehicles
+        offsets |= {who: release.offsets.get(who, {}) for who in release.vehicles}
+    return replace(model, vehicles=vehicles, offsets=offsets)
