@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, Literal
 
 import polars as pl
 
 from fleet_assets.errors import FleetError
+from fleet_assets.model_choice.bootstrap import Interval
 from fleet_assets.model_choice.measured import Measured, measured
 from fleet_assets.model_choice.paired import by_vehicle
 from fleet_assets.model_choice.policy import ChallengerKind, Comparison, policy
@@ -39,6 +40,7 @@ DECISION_SCHEMA: Final = pl.Schema(
         "challenger_alarms": pl.Float64(),
         **{f"{name}{bound}": pl.Float64() for name in _BOUNDED for bound in ("", "_low", "_high")},
         "reasons": pl.String(),
+        "is_worse": pl.Boolean(),
     }
 )
 """A verdict as a row; see `measured.Measured`. Reasons are one to a line."""
@@ -190,4 +192,27 @@ def _row(found: GroupDecision) -> dict[str, Any]:
             continue
         for bound in ("estimate", "low", "high"):
             row[name if bound == "estimate" else f"{name}_{bound}"] = value and value[bound]
-    return row | {"reasons": "\n".join(found.reasons)}
+    return row | {"reasons": "\n".join(found.reasons), "is_worse": found.is_worse}
+
+
+def group_decisions(frame: pl.DataFrame) -> list[GroupDecision]:
+    """What rows of DECISION_SCHEMA were made of; further columns do not matter."""
+    return [_decision(row) for row in frame.select(DECISION_SCHEMA.names()).iter_rows(named=True)]
+
+
+def _decision(row: dict[str, Any]) -> GroupDecision:
+    intervals = {
+        name: None
+        if row[name] is None
+        else Interval(row[name], row[f"{name}_low"], row[f"{name}_high"])
+        for name in _BOUNDED
+    }
+    numbers: dict[str, Any] = {field.name: row[field.name] for field in fields(Measured)}
+    return GroupDecision(
+        group=row["group"],
+        verdict=row["verdict"],
+        reasons=tuple(row["reasons"].split("\n")),
+        numbers=Measured(**numbers | intervals),
+        confidence=row["confidence"],
+        is_worse=row["is_worse"],
+    )

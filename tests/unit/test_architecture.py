@@ -25,6 +25,7 @@ ADAPTERS = ("fleet_assets.kafka", "fleet_assets.lake", "fleet_assets.warehouse")
 REJECTS = "fleet_assets.rejects"
 RULE_FLOW = "fleet_assets.rule_flow"
 MODEL_FLOW = "fleet_assets.model_flow"
+MODEL_STORE = "fleet_assets.model_store"
 FLOW, ASSETS, SENSORS = "fleet_assets.flow", "fleet_assets.assets", "sensors"
 BASICS = ("fleet_assets.errors", "fleet_assets.fault_points", "fleet_assets.robust")
 SETTINGS = "fleet_assets.settings"
@@ -48,7 +49,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     MODELS: (*FOUNDATION, EPISODES, RULES, FEATURES, INJECTION),
     **dict.fromkeys(
         ADAPTERS,
-        (*FOUNDATION, DOMAIN, EPISODES, RULES, TRIPS, FEATURES, ANOMALIES, *ADAPTERS),
+        (*FOUNDATION, DOMAIN, EPISODES, RULES, TRIPS, FEATURES, ANOMALIES, MODEL_CHOICE, *ADAPTERS),
     ),
     FLOW: (*FOUNDATION, SETTINGS, DOMAIN, *ADAPTERS),
     RULE_FLOW: (*FOUNDATION, DOMAIN, RULES, *ADAPTERS),
@@ -60,8 +61,10 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         INJECTION,
         MODELS,
         MODEL_CHOICE,
+        MODEL_STORE,
         *ADAPTERS,
     ),
+    MODEL_STORE: (*BASICS, MODELS, *ADAPTERS),
     REJECTS: (*FOUNDATION, DOMAIN, *ADAPTERS),
     ASSETS: (
         *FOUNDATION,

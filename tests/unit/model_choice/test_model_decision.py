@@ -13,7 +13,13 @@ from hypothesis import strategies as st
 
 from fleet_assets.errors import FleetError
 from fleet_assets.model_choice.bootstrap import tail_beyond
-from fleet_assets.model_choice.decision import DECISION_SCHEMA, VERDICTS, Decision, decide
+from fleet_assets.model_choice.decision import (
+    DECISION_SCHEMA,
+    VERDICTS,
+    Decision,
+    decide,
+    group_decisions,
+)
 from fleet_assets.model_choice.paired import PAIRED_SCHEMA
 from fleet_assets.model_choice.policy import policy
 
@@ -231,6 +237,7 @@ def test_the_frame_holds_a_row_per_group() -> None:
         frame = decided.frame()
         assert frame.schema == DECISION_SCHEMA
         assert frame["group"].to_list() == groups
+        assert group_decisions(frame) == list(decided.groups)
     of = decide(rows, "refresh").of("van").numbers
     row = decide(rows, "refresh").frame().row(1, named=True)
     assert of.gain

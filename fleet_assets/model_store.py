@@ -1,0 +1,64 @@
+"""Models as files of the lake: saved under the hash of what they are, read without pickle."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+from fleet_assets.errors import FleetError
+from fleet_assets.lake.artifacts import Artifacts
+from fleet_assets.models.artifact import from_bytes, to_bytes
+from fleet_assets.models.fleet_model import FleetModel
+
+_ID_LENGTH: Final = 12
+_KEPT: Final = 4
+"""Models in memory: champion and challenger of two recipes; each takes some 100 MB."""
+
+
+def model_file(version_id: str) -> str:
+    """Name of a model's artifact."""
+    return f"models/{version_id}.zip"
+
+
+def save_model(artifacts: Artifacts, model: FleetModel, card: Mapping[str, Any]) -> str:
+    """Saves a model with its card.
+
+    Args:
+        artifacts: of the lake.
+        model: what was trained.
+        card: what is told of it (`models.card.model_card`).
+
+    Returns:
+        Its version id; the same file has the same one.
+    """
+    data = to_bytes(model, card)
+    version_id = f"fm-{hashlib.sha256(data).hexdigest()[:_ID_LENGTH]}"
+    artifacts.write(model_file(version_id), data)
+    return version_id
+
+
+def load_model(artifacts: Artifacts, version_id: str) -> tuple[FleetModel, dict[str, Any]]:
+    """A model and its card; those that were read last stay in memory.
+
+    Raises:
+        FleetError: its file is missing, is not what was saved, or cannot be used by this release.
+    """
+    model, card = _loaded(artifacts.lake_url, version_id)
+    return model, dict(card)
+
+
+@lru_cache(maxsize=_KEPT)
+def _loaded(lake_url: str, version_id: str) -> tuple[FleetModel, dict[str, Any]]:
+    artifacts = Artifacts(lake_url)
+    data = artifacts.read(model_file(version_id))
+    if not version_id.endswith(hashlib.sha256(data).hexdigest()[:_ID_LENGTH]):
+        raise FleetError(
+            f"{artifacts.uri(model_file(version_id))} is damaged: it is not what was saved. Restore"
+            " it from a backup of the lake, or roll the model back."
+        )
+    try:
+        return from_bytes(data, FleetModel)
+    except FleetError as error:
+        raise FleetError(f"{version_id} cannot be used: {error}") from None
