@@ -1,0 +1,337 @@
+"""Training sets: healthy windows, the same days with faults, labels, and a card of what they are.
+
+A set is named by the hash of what it is made of, so the same telemetry, register, labels and
+settings give the same set, which is made once. Its card is written last.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from typing import Any, Final
+
+import polars as pl
+
+from fleet_assets.errors import FleetError
+from fleet_assets.features.catalogue import read_features
+from fleet_assets.injection.catalogue import read_catalogue
+from fleet_assets.injection.draws import chance
+from fleet_assets.injection.labels import labels_of_faults
+from fleet_assets.injection.plan import Chosen
+from fleet_assets.injection.truth import TRUTH_SCHEMA
+from fleet_assets.lake.artifacts import Artifacts
+from fleet_assets.lake.store import Lake
+from fleet_assets.lake.training_data import (
+    Chunk,
+    Span,
+    VehicleDay,
+    Wanted,
+    choose,
+    chunks,
+    data_version,
+    days_with_data,
+    newest_span,
+)
+from fleet_assets.model_flow.frames import faulty_frame, healthy_frame
+from fleet_assets.model_flow.incidents import Known, known_of
+from fleet_assets.models.frame import INPUTS, KEY
+from fleet_assets.models.training import Copy
+
+SENSOR_KINDS: Final = ("bias", "stuck", "dropout", "gps_jump")
+"""Drawn on top: what has to be found is one in many of all kinds and signals."""
+FORM: Final = 1
+"""Another one names other sets: raise it when the same settings make other rows."""
+Progress = Callable[[str, float], None]
+"""Told what is done, and which share of the whole is done (0 to 1)."""
+
+
+def silent(_: str, __: float) -> None:
+    """Progress that nobody follows."""
+
+
+@dataclass(frozen=True)
+class SetSettings:
+    """What a training set is made by; all of it is part of its name.
+
+    Attributes:
+        span_days: how far back, from the newest closed day.
+        last_day: newest day; None: the newest closed one.
+        seed: another one chooses other vehicles, days and faults.
+        most_vehicles: of all groups together. Others are made known later, day by day.
+        hours: healthy vehicle-hours in all.
+        hours_of_vehicle: least and most of one vehicle.
+        faulty_hours: vehicle-hours that get faults, over all passes.
+        passes: with faults of all kinds, and with those of SENSOR_KINDS.
+    """
+
+    span_days: int = 30
+    last_day: date | None = None
+    seed: int = 1
+    most_vehicles: int = 125
+    hours: float = 1000.0
+    hours_of_vehicle: tuple[float, float] = (8.0, 40.0)
+    faulty_hours: float = 1500.0
+    passes: tuple[int, int] = (8, 6)
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """A set as trainings read it.
+
+    Attributes:
+        healthy: a model frame in order of vehicle and time.
+        copies: windows with faults.
+        labels: rows of LABEL_SCHEMA of all three sources.
+        card: what it is.
+    """
+
+    healthy: pl.DataFrame
+    copies: Sequence[Copy]
+    labels: pl.DataFrame
+    card: Mapping[str, Any]
+
+    @property
+    def types(self) -> dict[str, str]:
+        """Group by vehicle."""
+        return dict(self.card["vehicles"])
+
+
+def make_training_set(
+    lake: Lake,
+    types: Mapping[str, str],
+    feedback: pl.DataFrame,
+    settings: SetSettings,
+    progress: Progress = silent,
+) -> str:
+    """Makes a training set, unless it is there already.
+
+    Args:
+        lake: telemetry, `vehicle_hours` and `rule_anomalies`.
+        types: group by vehicle, of the whole register.
+        feedback: rows of `incidents.FEEDBACK_SCHEMA`.
+        settings: how.
+        progress: is told how far it is.
+
+    Returns:
+        Its id, `ts-…`.
+
+    Raises:
+        FleetError: there is no data to make it of.
+    """
+    span = span_of(lake, settings)
+    wanted = Wanted(
+        "train", f"training {settings.seed}", settings.most_vehicles, settings.hours,
+        settings.hours_of_vehicle,
+    )  # fmt: skip
+    chosen = choose(lake, span, types, wanted)
+    if not chosen:
+        raise FleetError(
+            f"No vehicle of the register was driven on a day for training from {span.first_day} to"
+            f" {span.last_day}. Wait for more data, or import the vehicles."
+        )
+    known = known_of(lake, feedback, span)
+    made_of = _made_of(lake, chosen, types, known, settings)
+    set_id = f"ts-{_hash(made_of)[:12]}"
+    artifacts = Artifacts(lake.url)
+    if artifacts.exists(f"{folder(set_id)}/card.json"):
+        progress(f"{set_id} is there already", 1.0)
+        return set_id
+    healthy, copies = _frames(lake, chosen, known, settings, progress)
+    truths = [copy.truth.with_columns(copy=pl.lit(n)) for n, copy in enumerate(copies)]
+    truth = pl.concat([TRUTH_SCHEMA.to_frame().with_columns(copy=pl.lit(0)), *truths])
+    mine = pl.col("vehicle_id").is_in(healthy["vehicle_id"].unique().to_list())
+    labels = pl.concat([labels_of_faults(truth.drop("copy")), known.labels.filter(mine)])
+    faulty = [copy.frame.with_columns(copy=pl.lit(n)) for n, copy in enumerate(copies)]
+    tables = {
+        "healthy": healthy,
+        "copies": pl.concat([healthy.clear().with_columns(copy=pl.lit(0)), *faulty]),
+        "truths": truth,
+        "labels": labels,
+    }
+    for name, table in tables.items():
+        artifacts.write(f"{folder(set_id)}/{name}.parquet", _parquet(table), overwrite=True)
+    card = {"id": set_id, **made_of["told"], **_counts(chosen, types, tables)}
+    artifacts.write(f"{folder(set_id)}/card.json", json.dumps(card).encode(), overwrite=True)
+    progress(f"{set_id}: {healthy.height:,} healthy windows, {truth.height:,} faults", 1.0)
+    return set_id
+
+
+def read_training_set(lake_url: str, set_id: str) -> TrainingSet:
+    """A training set.
+
+    Raises:
+        FleetError: there is none of this id.
+    """
+    artifacts = Artifacts(lake_url)
+    card = read_card(lake_url, set_id)
+    tables = {
+        name: pl.read_parquet(io.BytesIO(artifacts.read(f"{folder(set_id)}/{name}.parquet")))
+        for name in ("healthy", "copies", "truths", "labels")
+    }
+    copies, truths = tables["copies"], tables["truths"]
+    numbers = sorted({*copies["copy"].unique(), *truths["copy"].unique()})
+    return TrainingSet(
+        tables["healthy"],
+        [
+            Copy(copies.filter(copy=number).drop("copy"), truths.filter(copy=number).drop("copy"))
+            for number in numbers
+        ],
+        tables["labels"],
+        card,
+    )
+
+
+def read_card(lake_url: str, set_id: str) -> dict[str, Any]:
+    """The card of a training set.
+
+    Raises:
+        FleetError: there is none of this id.
+    """
+    artifacts, name = Artifacts(lake_url), f"{folder(set_id)}/card.json"
+    if not artifacts.exists(name):
+        known = sorted({each.split("/")[1] for each in artifacts.names("training_sets")})
+        raise FleetError(
+            f"There is no training set {set_id}; there are {', '.join(known) or 'none'}."
+        )
+    told: dict[str, Any] = json.loads(artifacts.read(name))
+    return told
+
+
+def folder(set_id: str) -> str:
+    """Where a set lies among the artifacts."""
+    return f"training_sets/{set_id}"
+
+
+def span_of(lake: Lake, settings: SetSettings) -> Span:
+    """The days that settings ask for.
+
+    Raises:
+        FleetError: there is no data.
+    """
+    days = days_with_data(lake)
+    if settings.last_day is not None:
+        days = [day for day in days if day <= settings.last_day]
+        days = [*days, settings.last_day] if days else []  # as if the day after had begun
+    span = newest_span(days, settings.span_days)
+    if span is None:
+        raise FleetError(
+            "There is no data yet (vehicle_hours is empty): send telemetry, then train."
+        )
+    return span
+
+
+def _made_of(
+    lake: Lake,
+    chosen: Sequence[VehicleDay],
+    types: Mapping[str, str],
+    known: Known,
+    settings: SetSettings,
+) -> dict[str, Any]:
+    """All that the rows depend on; `told` is for the card, too."""
+    vehicles = sorted({each.vehicle_id for each in chosen})
+    days = [each.day for each in chosen]
+    return {
+        "told": {
+            "form": FORM,
+            "data_version": data_version(lake, chosen),
+            "settings": asdict(settings)
+            | {"last_day": settings.last_day and str(settings.last_day)},
+            "from": str(min(days)),
+            "to": str(max(days)),
+            "vehicles": {who: types[who] for who in vehicles},
+            "feature_release": read_features().release,
+            "fault_release": read_catalogue().release,
+        },
+        "inputs": list(INPUTS),
+        "days": [(e.vehicle_id, e.first_hour, e.last_hour) for e in chosen],
+        "labels": known.labels.filter(pl.col("vehicle_id").is_in(vehicles)).write_json(),
+    }
+
+
+def _hash(made_of: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
+
+
+def _frames(
+    lake: Lake,
+    chosen: Sequence[VehicleDay],
+    known: Known,
+    settings: SetSettings,
+    progress: Progress,
+) -> tuple[pl.DataFrame, list[Copy]]:
+    plain, sensors = settings.passes
+    kinds: list[tuple[str, ...] | None] = [None] * plain + [SENSOR_KINDS] * sensors
+    total = sum(each.driven_hours for each in chosen)
+    share = min(1.0, settings.faulty_hours / max(len(kinds) * total, 1))
+    healthy: list[pl.DataFrame] = []
+    faulty: list[list[Copy]] = [[] for _ in kinds]
+    done = 0
+    for chunk in chunks(lake, chosen):
+        healthy.append(healthy_frame(chunk, known.incidents))
+        for number, some in enumerate(kinds):
+            days = _of_pass(chunk, number, share, settings.seed)
+            if days:
+                seed = 1000 * settings.seed + number
+                what = Chosen(some, split="train", untouched=0.0)
+                faulty[number].append(
+                    faulty_frame(chunk, days, seed, what, known.incidents, around_faults=True)
+                )
+        done += len(chunk.days)
+        faults = sum(copy.truth.height for copies in faulty for copy in copies)
+        progress(
+            f"{done} of {len(chosen)} vehicle-days, {sum(f.height for f in healthy):,} healthy"
+            f" windows, {faults:,} faults",
+            done / len(chosen),
+        )
+    merged = [
+        Copy(
+            pl.concat([copy.frame for copy in copies]).sort(KEY),
+            pl.concat([copy.truth for copy in copies]),
+        )
+        for copies in faulty
+        if copies
+    ]
+    return pl.concat(healthy).sort(KEY), merged
+
+
+def _of_pass(chunk: Chunk, number: int, share: float, seed: int) -> list[VehicleDay]:
+    """Days that a pass puts faults into."""
+    return [
+        each
+        for each in chunk.days
+        if chance("pass", seed, number, each.vehicle_id, each.day) < share
+    ]
+
+
+def _counts(
+    chosen: Sequence[VehicleDay], types: Mapping[str, str], tables: Mapping[str, pl.DataFrame]
+) -> dict[str, Any]:
+    healthy, truth, labels = tables["healthy"], tables["truths"], tables["labels"]
+    groups: dict[str, int] = {}
+    for who in sorted(healthy["vehicle_id"].unique()):
+        groups[types[who]] = groups.get(types[who], 0) + 1
+    return {
+        "groups": groups,
+        "vehicle_days": len(chosen),
+        "driven_hours": sum(each.driven_hours for each in chosen),
+        "windows": healthy.height,
+        "faulty_windows": tables["copies"].height,
+        "faults": truth.height,
+        "faults_by_kind": _by(truth, "kind"),
+        "labels_by_source": _by(labels, "source"),
+        "held_out_family": read_catalogue().held_out,
+    }
+
+
+def _by(rows: pl.DataFrame, column: str) -> dict[str, int]:
+    return dict(rows.group_by(column).len().sort(column).iter_rows())
+
+
+def _parquet(table: pl.DataFrame) -> bytes:
+    file = io.BytesIO()
+    table.write_parquet(file, compression="zstd", compression_level=3)
+    return file.getvalue()
