@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import date
-from functools import lru_cache
 
-from fleet_assets.errors import FleetError
 from fleet_assets.lake.artifacts import Artifacts
 from fleet_assets.model_flow.releases import newest, read_release
-from fleet_assets.models.artifact import from_bytes
+from fleet_assets.model_store import load_model
 from fleet_assets.models.fleet_model import FleetModel
 from fleet_assets.models.releases import Release, overlaid
 
@@ -31,7 +29,7 @@ def model_for(
     Raises:
         FleetError: a file is missing, or is no model.
     """
-    model = trained(artifacts, model_id)
+    model, _ = load_model(artifacts, model_id)
     shards: dict[tuple[str, int], Release] = {}
     chosen: list[Release] = []
     for who, (index, fitted) in newest(artifacts, model_id, day, vehicle_ids).items():
@@ -41,21 +39,3 @@ def model_for(
         whole = shards[key]
         chosen.append(Release({who: whole.vehicles[who]}, {who: whole.offsets.get(who, {})}))
     return overlaid(model, chosen)
-
-
-def trained(artifacts: Artifacts, model_id: str) -> FleetModel:
-    """The model as trained.
-
-    Raises:
-        FleetError: the file is missing, or is no model.
-    """
-    return _read(artifacts.lake_url, model_id)
-
-
-@lru_cache(maxsize=3)
-def _read(lake_url: str, model_id: str) -> FleetModel:
-    data = Artifacts(lake_url).read(f"models/{model_id}.zip")
-    try:
-        return from_bytes(data, FleetModel)[0]
-    except FleetError as error:
-        raise FleetError(f"{model_id}: {error}") from None
