@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import polars as pl
 import yaml
 
-from fleet_assets.contracts.columns import EVENT_HOUR, INT, REAL, TEXT, VEHICLE_ID
+from fleet_assets.contracts.columns import EVENT_DAY, EVENT_HOUR, INT, REAL, TEXT, VEHICLE_ID
 from fleet_assets.contracts.signals import SIGNAL_BY_NAME
 from fleet_assets.contracts.table import UTC_MICROSECONDS, Column, Table
 
@@ -51,7 +50,7 @@ FEATURE_WINDOWS: Final = Table(
     "gold",
     "one vehicle at the end of one step of 10 s in which it has sent",
     "Features over trailing windows, of messages before window_end alone, under the hour of the "
-    "step. docs/features.md defines each. The z-scores are null until baselines are kept.",
+    "step. docs/features.md defines each. The z-scores are null where no baselines are pinned.",
     (
         EVENT_HOUR,
         VEHICLE_ID,
@@ -60,18 +59,41 @@ FEATURE_WINDOWS: Final = Table(
     ),
     key=("vehicle_id", "window_end"),
 )
+_REGIME: Final = Column("regime", TEXT, "Driving regime.", allowed=REGIMES)
+_FEATURE: Final = Column("feature", TEXT, "The feature.")
+_OF_DAY: Final = ("event_day", "vehicle_id", "regime", "feature")
+FEATURE_DAYS: Final = Table(
+    "feature_days",
+    "gold",
+    "one feature of one vehicle in one driving regime on one day",
+    "What a feature was on a day, from the day's feature windows, without those that look at a "
+    "known incident: a live rule's finding of severity high or critical that was not marked as "
+    "false.",
+    (
+        EVENT_DAY,
+        VEHICLE_ID,
+        _REGIME,
+        _FEATURE,
+        Column("windows", INT, "Windows that have it.", "windows", minimum=1),
+        Column("median", REAL, "Their median; unit of the feature."),
+        Column("mad", REAL, "Median of their absolute deviations from it.", minimum=0),
+    ),
+    key=_OF_DAY,
+    partition_by="event_day",
+)
 VEHICLE_BASELINES: Final = Table(
     "vehicle_baselines",
     "gold",
-    "one feature of one vehicle in one driving regime, as of one day",
-    "What is usual, from the thirty days before, known incidents left out; shrunk toward the "
-    "vehicle type where there are few days.",
+    "one feature of one vehicle in one driving regime, for windows of one day, in one version",
+    "What is usual, from feature_days of the thirty days before; shrunk toward the vehicle type "
+    "where there are few days. A version is never changed: hours are pinned to it (input_pins).",
     (
-        Column("day", pl.Date(), "The day (UTC) from which on it may be used."),
+        EVENT_DAY,
+        Column("version", INT, "1, or later ones that were asked for.", minimum=1),
         VEHICLE_ID,
         Column("vehicle_type", TEXT, "Type of the vehicle.", nullable=True),
-        Column("regime", TEXT, "Driving regime.", allowed=REGIMES),
-        Column("feature", TEXT, "The feature."),
+        _REGIME,
+        _FEATURE,
         Column("days", INT, "Days of its own.", "days", minimum=0),
         Column("weight", REAL, "Share of its own in the baseline.", "share", minimum=0, maximum=1),
         Column("center", REAL, "The baseline; unit of the feature."),
@@ -80,8 +102,7 @@ VEHICLE_BASELINES: Final = Table(
         Column("type_center", REAL, "What is usual for the type."),
         Column("type_spread", REAL, "How far values of the type usually lie from it.", minimum=0),
     ),
-    key=("day", "vehicle_id", "regime", "feature"),
-    partition_by="day",
+    key=("event_day", "version", *_OF_DAY[1:]),
+    partition_by="event_day",
 )
-"""Not among the tables of the lake yet: nothing fills it."""
-FEATURE_TABLES: Final = (FEATURE_WINDOWS,)
+FEATURE_TABLES: Final = (FEATURE_WINDOWS, FEATURE_DAYS, VEHICLE_BASELINES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import cached_property, lru_cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -111,6 +112,11 @@ class FeatureCatalogue(_Strict):
     @cached_property
     def _by_name(self) -> dict[str, Feature]:
         return {feature.name: feature for feature in self.features}
+
+    @cached_property
+    def fingerprint(self) -> int:
+        """A number of 48 bits that changes with anything in it."""
+        return int.from_bytes(sha256(self.model_dump_json().encode()).digest()[:6])
 
     @property
     def names(self) -> list[str]:

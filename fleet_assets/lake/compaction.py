@@ -1,4 +1,4 @@
-"""Few, sorted, well-encoded files per hour, without a row gained, lost or changed.
+"""Few, sorted, well-encoded files per hour (or day), without a row gained, lost or changed.
 
 What was written by landings and refreshes lies in many small files. Compaction reads those of one
 hour, sorts, writes and exchanges them in one commit. Readers and writers are not disturbed: the
@@ -46,6 +46,8 @@ SORTED_BY: Final[dict[str, tuple[str, ...]]] = {
     "trip_segments": ("vehicle_id", "trip_kind", "started_us"),
     "trips": ("vehicle_id", "started_at"),
     "feature_windows": ("vehicle_id", "window_end"),
+    "feature_days": ("vehicle_id", "regime", "feature"),
+    "vehicle_baselines": ("version", "vehicle_id", "regime", "feature"),
     "dlq_published": ("kafka_topic_id", "kafka_partition", "kafka_offset"),
 }
 _MORE_STATISTICS: Final = {"raw_telemetry": ["event_time"]}
@@ -62,7 +64,7 @@ class Compacted:
     """What a compaction did.
 
     Attributes:
-        event_hour: None for a table without partitions.
+        event_hour: the hour or day; None for a table without partitions.
         gave_way: another writer changed the files meanwhile; nothing was committed.
     """
 
@@ -77,12 +79,12 @@ class Compacted:
 
 
 def compact(lake: Lake, table: str, event_hour: str | None, paths: list[str]) -> Compacted:
-    """Rewrites some files of one hour as few sorted ones.
+    """Rewrites some files of one hour or day as few sorted ones.
 
     Args:
         lake: the lake, in a folder.
         table: name of the table.
-        event_hour: the hour whose files these are; None: the table has no partitions.
+        event_hour: the hour or day whose files these are; None: the table has no partitions.
         paths: files to rewrite, relative to the table.
 
     Raises:
@@ -146,7 +148,8 @@ def _write(
     configuration = snapshot.delta.metadata().configuration
     statistics = configuration.get("delta.dataSkippingStatsColumns", "").split(",")
     statistics += _MORE_STATISTICS.get(contract.name, [])
-    folder = f"event_hour={event_hour}/" if event_hour is not None else ""
+    by = _partition(contract, event_hour)
+    folder = "".join(f"{name}={key}/" for name, key in by.items())
     wide = _bytes_per_row(sources)
     file_rows = max(1, min(_FILE_ROWS, int(_FILE_BYTES / wide)))
     written: list[AddAction] = []
@@ -166,19 +169,23 @@ def _write(
             writer = LayoutWriter(arrow.OSFile(str(path), "wb"), layout)
         writer.write(batch)
         if writer.rows >= file_rows:
-            written.append(_closed(writer, root, path, event_hour))
+            written.append(_closed(writer, root, path, by))
             writer = None
     if writer is not None:
-        written.append(_closed(writer, root, path, event_hour))
+        written.append(_closed(writer, root, path, by))
     return written
 
 
-def _closed(writer: LayoutWriter, root: str, path: Path, event_hour: str | None) -> AddAction:
+def _partition(contract: Table, key: str | None) -> dict[str, str | None]:
+    return {contract.partition_by: key} if contract.partition_by and key is not None else {}
+
+
+def _closed(writer: LayoutWriter, root: str, path: Path, by: dict[str, str | None]) -> AddAction:
     writer.close()
     return AddAction(
         path=str(path.relative_to(root)),
         size=path.stat().st_size,
-        partition_values={} if event_hour is None else {"event_hour": event_hour},
+        partition_values=by,
         modification_time=int(time.time() * 1000),
         data_change=False,
         stats=writer.delta_statistics,

@@ -51,14 +51,14 @@ class Encodings:
 
 
 def write_file(
-    delta: DeltaTable, contract: Table, event_hour: str | None, rows: pl.DataFrame
+    delta: DeltaTable, contract: Table, key: str | None, rows: pl.DataFrame
 ) -> AddAction:
-    """Writes rows of one hour (or of a table without partitions) as a file nobody sees yet.
+    """Writes rows of one hour or day (or of a table without either) as a file nobody sees yet.
 
     Args:
         delta: the table that it is to be committed to.
         contract: its contract.
-        event_hour: the hour that all rows belong to; None: the table is not partitioned.
+        key: the hour or day that all rows belong to; None: the table is not partitioned.
         rows: rows of the contract, in the order to be written.
     """
     encodings = ENCODINGS.get(contract.name, Encodings())
@@ -67,7 +67,7 @@ def write_file(
     arrow_schema = contract.arrow_schema
     schema = pyarrow.schema([arrow_schema.field(name) for name in names])
     data = rows.select(names).to_arrow(compat_level=pl.CompatLevel.oldest()).cast(schema)
-    folder = f"{by}={event_hour}/" if by else ""
+    folder = f"{by}={key}/" if by else ""
     path = f"{folder}part-{uuid4()}.zstd.parquet"
     store = filesystem(delta)
     with room_explained(delta.table_uri):
@@ -79,7 +79,7 @@ def write_file(
     return AddAction(
         path=path,
         size=size,
-        partition_values={by: event_hour} if by else {},
+        partition_values={by: key} if by else {},
         modification_time=int(time.time() * 1000),
         data_change=True,
         stats=json.dumps(_statistics(rows, encodings)),
@@ -221,6 +221,7 @@ ENCODINGS: Final[Mapping[str, Encodings]] = {
     "rule_eligibility": Encodings(dictionary=("ineligible",), statistics=("vehicle_id",)),
     "trip_segments": Encodings(dictionary=("vehicle_id",), statistics=("vehicle_id",)),
     "trips": Encodings(statistics=("state",)),
+    "feature_windows": Encodings(statistics=("vehicle_id",)),
     "rule_anomalies": Encodings(statistics=("state", "closes_at")),
 }
 """By table; one that is not named has nothing special."""

@@ -1,4 +1,4 @@
-"""Many hours written at once, a file each: what a landing of history is made of.
+"""Many hours (or days) written at once, a file each: what a landing of history is made of.
 
 Converting and counting is done once for all hours, so that an hour costs little more than its file.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 from uuid import uuid4
 
 import polars as pl
@@ -27,32 +27,31 @@ from fleet_assets.lake.files import (
     write_parquet,
 )
 
-_BY: Final = "event_hour"
-
 
 def write_hours(delta: DeltaTable, contract: Table, rows: pl.DataFrame) -> list[AddAction]:
     """Writes a file for each hour, which nobody sees before it is committed.
 
     Args:
-        delta: the table that they are to be committed to, partitioned by hour.
-        contract: its contract.
+        delta: the table that they are to be committed to.
+        contract: its contract, by hour or by day.
         rows: rows of the contract; those of an hour keep their order.
     """
-    if rows.is_empty():
+    by = contract.partition_by
+    if rows.is_empty() or by is None:
         return []
-    rows = rows if rows[_BY].is_sorted() else rows.sort(_BY, maintain_order=True)
+    rows = rows if rows[by].is_sorted() else rows.sort(by, maintain_order=True)
     encodings = ENCODINGS.get(contract.name, Encodings())
-    data = _arrow(rows.drop(_BY), contract)
+    data = _arrow(rows.drop(by), contract)
     store = filesystem(delta)
     now_ms = int(time.time() * 1000)
     actions: list[AddAction] = []
-    for event_hour, start, length, statistics in _hours(rows, encodings):
-        path = f"{_BY}={event_hour}/part-{uuid4()}.zstd.parquet"
+    for key, start, length, statistics in _hours(rows, by, encodings):
+        path = f"{by}={key}/part-{uuid4()}.zstd.parquet"
         packed = pa.BufferOutputStream()  # one write for a file instead of one for each page
         write_parquet(data.slice(start, length), packed, encodings)
         content = packed.getvalue()
         _put(store, path, content)
-        actions.append(AddAction(path, content.size, {_BY: event_hour}, now_ms, True, statistics))
+        actions.append(AddAction(path, content.size, {by: key}, now_ms, True, statistics))
     return actions
 
 
@@ -77,10 +76,12 @@ def _arrow(rows: pl.DataFrame, contract: Table) -> pa.Table:
     return pa.Table.from_arrays(data.columns, schema=pa.schema(fields))
 
 
-def _hours(rows: pl.DataFrame, encodings: Encodings) -> Iterator[tuple[str, int, int, str]]:
+def _hours(
+    rows: pl.DataFrame, by: str, encodings: Encodings
+) -> Iterator[tuple[str, int, int, str]]:
     """Per hour its key, its first row, its number of rows and its statistics as Delta's JSON."""
     names = encodings.statistics
-    found = rows.group_by(_BY, maintain_order=True).agg(
+    found = rows.group_by(by, maintain_order=True).agg(
         pl.len().alias("rows"),
         *(pl.col(name).min().name.prefix("min.") for name in names),
         *(pl.col(name).max().name.prefix("max.") for name in names),
@@ -94,7 +95,7 @@ def _hours(rows: pl.DataFrame, encodings: Encodings) -> Iterator[tuple[str, int,
             "maxValues": _known("max.", hour, names),
             "nullCount": {name: hour[f"nulls.{name}"] for name in names},
         }
-        yield hour[_BY], start, hour["rows"], json.dumps(statistics)
+        yield hour[by], start, hour["rows"], json.dumps(statistics)
         start += hour["rows"]
 
 

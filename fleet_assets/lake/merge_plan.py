@@ -98,10 +98,13 @@ def _depth(files: pl.DataFrame) -> int:
     return int(deepest) if isinstance(deepest, int) else 0
 
 
-def hours_with_files(files: pl.DataFrame) -> Collection[str | None]:
-    """Hours that a table holds files of; [None] for a table without partitions."""
+def keys_with_files(files: pl.DataFrame, by: str | None) -> Collection[str | None]:
+    """Hours or days that a table holds files of; [None] for a table without partitions.
+
+    Args:
+        files: as `TableSnapshot.files` has them.
+        by: the partition column.
+    """
     if files.is_empty():
         return []
-    return (
-        files["event_hour"].unique().sort().to_list() if "event_hour" in files.columns else [None]
-    )
+    return [None] if by is None else files[by].unique().sort().to_list()

@@ -42,6 +42,7 @@ _STATISTICS = {
     "trip_segments": "vehicle_id",
     "trips": "state",
     "rule_anomalies": "state,closes_at",
+    "feature_windows": "vehicle_id",
 }
 _COMMIT_ATTEMPTS = 8
 _FILE = "__file"
@@ -117,19 +118,23 @@ class TableSnapshot:
         """How far an application had come in this version; None: it has not begun."""
         return self._marks.of(app_id)
 
+    @property
+    def _partitioned_by(self) -> list[str]:
+        return [self.contract.partition_by] if self.contract.partition_by else []
+
     @cached_property
     def _marks(self) -> Marks:
         return Marks(self.delta)
 
     @cached_property
     def files(self) -> pl.DataFrame:
-        """Files of this version: `path`, `event_hour`, `num_records`, `size_bytes`, `max.*`.
+        """Files of this version: `path`, partition column, `num_records`, `size_bytes`, `max.*`.
 
         Upper bounds of times are widened by what the log may have cut off: delta-rs and Spark
         keep milliseconds.
         """
         files = pl.DataFrame(self.delta.get_add_actions(flatten=True)).rename(
-            {"partition.event_hour": "event_hour"}, strict=False
+            {f"partition.{by}": by for by in self._partitioned_by}, strict=False
         )
         return files.with_columns(
             pl.col(name) + _CUT_FROM_BOUNDS
@@ -139,31 +144,31 @@ class TableSnapshot:
 
     def read(
         self,
-        event_hour: str | None = None,
+        key: str | None = None,
         columns: list[str] | None = None,
         where: pl.Expr | None = None,
         files_where: pl.Expr | None = None,
     ) -> pl.DataFrame:
-        """Rows of the table, all or of one hour.
+        """Rows of the table, all or of one partition.
 
         A column that is younger than a row holds null there, or the contract's default.
 
         Args:
-            event_hour: only this hour.
+            key: only this hour or day.
             columns: only these, in this order.
             where: only rows that fulfil this.
             files_where: only files that fulfil this (a condition on `files`).
         """
-        files = self.files if event_hour is None else self.files_of([event_hour])
+        files = self.files if key is None else self.files_of([key])
         if files_where is not None:
             files = files.filter(files_where)
         return self.read_files(files, columns, where)
 
-    def files_of(self, event_hours: Iterable[str]) -> pl.DataFrame:
-        """Those of `files` that belong to these hours."""
-        if self.files.is_empty():
+    def files_of(self, keys: Iterable[str]) -> pl.DataFrame:
+        """Those of `files` that belong to these hours or days; of a table that has such."""
+        if self.files.is_empty() or self.contract.partition_by is None:
             return self.files
-        return self.files.filter(pl.col("event_hour").is_in(list(event_hours)))
+        return self.files.filter(pl.col(self.contract.partition_by).is_in(list(keys)))
 
     def paths(self, files: pl.DataFrame) -> list[str]:
         """Full paths of files, in their order."""
@@ -195,10 +200,10 @@ class TableSnapshot:
             missing_columns="insert", extra_columns="ignore",
             include_file_paths=_FILE if by else None,
         )  # fmt: skip
-        if by:  # one scan of many hours takes a tenth of the time of one for each
-            hours = dict(zip(paths, files[by], strict=True))
+        if by:  # one scan of many files takes a tenth of the time of one for each
+            keys = dict(zip(paths, files[by], strict=True))
             one = files[by].n_unique() == 1
-            of_file = pl.lit(files[by][0]) if one else pl.col(_FILE).replace_strict(hours)
+            of_file = pl.lit(files[by][0]) if one else pl.col(_FILE).replace_strict(keys)
             rows = rows.with_columns(of_file.cast(pl.String).alias(by)).drop(_FILE)
         return rows.with_columns(
             pl.col(name).fill_null(value) for name, value in self.contract.defaults.items()
@@ -207,10 +212,10 @@ class TableSnapshot:
     def append(
         self, rows: pl.DataFrame, progress: Mapping[str, int], note: Mapping[str, str]
     ) -> None:
-        """Adds rows of many hours and moves progress on, in a commit that is the next version.
+        """Adds rows of many partitions and moves progress on, in a commit that is the next version.
 
         Args:
-            rows: rows of the contract, those of an hour together.
+            rows: rows of the contract, which has partitions; those of one together.
             progress: app id → version reached with this commit.
             note: kept with the commit, for `history`.
 
@@ -227,7 +232,7 @@ class TableSnapshot:
             fault_point("landing.files_written")
             try:
                 self.delta.create_write_transaction(
-                    list(actions), "append", self.delta.schema(), ["event_hour"],
+                    list(actions), "append", self.delta.schema(), self._partitioned_by,
                     commit_properties=commit,
                 )  # fmt: skip
             except DeltaError as error:
@@ -249,9 +254,11 @@ class TableSnapshot:
         the same progress or removed one of the same files: what it was computed from is unchanged.
 
         Args:
-            added: per hour (None: the table has no partitions) a frame of rows for each new file.
+            added: per hour or day (None: the table has no partitions) a frame of rows for each
+                new file.
             removed: rows of `files` to remove.
-            progress: app id → version reached with this commit; names every hour that is touched.
+            progress: app id → version reached with this commit; names every partition that is
+                touched.
             data_change: false for rows that are only arranged in another way.
 
         Raises:
@@ -259,8 +266,8 @@ class TableSnapshot:
         """
         with room_explained(self.delta.table_uri):
             actions: list[AddAction | RemoveAction] = [
-                write_file(self.delta, self.contract, hour, rows)
-                for hour, frames in added.items()
+                write_file(self.delta, self.contract, key, rows)
+                for key, frames in added.items()
                 for rows in frames
                 if not rows.is_empty()
             ]
@@ -282,13 +289,16 @@ class TableSnapshot:
             max_commit_retries=0,
         )
         before = {app: self.committed(app) for app in progress}
-        by = [self.contract.partition_by] if self.contract.partition_by else []
         current = self
         for number in range(_COMMIT_ATTEMPTS):
             try:
                 with room_explained(self.delta.table_uri):
                     current.delta.create_write_transaction(
-                        actions, "append", current.delta.schema(), by, commit_properties=commit
+                        actions,
+                        "append",
+                        current.delta.schema(),
+                        self._partitioned_by,
+                        commit_properties=commit,
                     )
             except DeltaError as error:
                 if not _is_conflict(error):

@@ -18,11 +18,11 @@ from fleet_assets.lake.expired import expired_hours
 from fleet_assets.lake.expiry import Expired, expire_hour, hours_to_expire, out_of_line
 from fleet_assets.lake.landing import heal
 from fleet_assets.lake.marks import app_id
-from fleet_assets.lake.merge_plan import files_to_merge, hours_with_files
+from fleet_assets.lake.merge_plan import files_to_merge, keys_with_files
 from fleet_assets.lake.refresh import STEP_MESSAGES
 from fleet_assets.lake.store import Lake
 from fleet_assets.lake.vacuum import tidy_logs, vacuum
-from partitions.hours import HOUR, hour_start
+from partitions.days import end_of
 
 
 @dataclass(frozen=True)
@@ -113,13 +113,13 @@ def _crowded_first(
         if snapshot is None or snapshot.files.is_empty():
             continue
         files = snapshot.files
-        for hour in hours_with_files(files):
+        for hour in keys_with_files(files, snapshot.contract.partition_by):
             if event_hour is not None and hour != event_hour:
                 continue
-            theirs = files if hour is None else files.filter(pl.col("event_hour") == hour)
+            theirs = files if hour is None else snapshot.files_of([hour])
             if table == "raw_telemetry" and theirs.height > 1:
                 theirs = _taken_in(lake, theirs, hour)
-            closed = thorough if hour is None else hour_start(hour) + HOUR + policy.grace <= now
+            closed = thorough if hour is None else end_of(hour) + policy.grace <= now
             paths = files_to_merge(table, theirs, now, closed=closed, thorough=thorough)
             if paths:
                 work.append((table, hour, paths))

@@ -28,6 +28,10 @@ _FAILED_HOURS = """
 SELECT stage, event_hour, coalesce(detail, '') FROM warehouse.stage_ledger
 WHERE state IN ('failed', 'withheld') ORDER BY event_hour DESC, stage LIMIT %(limit)s
 """
+_FAILED_DAYS = """
+SELECT stage, event_day, coalesce(detail, '') FROM warehouse.day_ledger
+WHERE state = 'failed' ORDER BY event_day DESC, stage LIMIT %(limit)s
+"""
 
 
 def dagster_database(postgres_url: str, settings: Settings) -> str:
@@ -41,13 +45,14 @@ def dagster_database(postgres_url: str, settings: Settings) -> str:
 
 
 def failing_checks(postgres_url: str, settings: Settings) -> list[str]:
-    """One line per failing check or hour, newest hours first; at most some dozens."""
+    """One line per failing check, hour or day, the newest first; at most some dozens."""
     import psycopg
 
     failing: list[str] = []
     with psycopg.connect(postgres_url, connect_timeout=10) as warehouse:
-        for stage, hour, detail in warehouse.execute(_FAILED_HOURS, {"limit": _SHOWN}):
-            failing.append(f"{stage} {hour}: {' '.join(detail.split())[:200]}")
+        for failed in (_FAILED_HOURS, _FAILED_DAYS):
+            for stage, when, detail in warehouse.execute(failed, {"limit": _SHOWN}):
+                failing.append(f"{stage} {when}: {' '.join(detail.split())[:200]}")
     return failing + failing_verdicts(postgres_url, settings)
 
 

@@ -49,12 +49,12 @@ def _schema(table: str) -> pa.DataFrameSchema:
 
 
 def validate(table: str, rows: pl.DataFrame, event_hour: str | None) -> Verdict:
-    """Checks rows: types, nulls, bounds, key, and that they belong to the hour.
+    """Checks rows: types, nulls, bounds, key, and that they belong to the hour or day.
 
     Args:
         table: name of the contract.
         rows: an eager frame (Pandera skips the values of a lazy one).
-        event_hour: the hour that the rows are to be committed to; None: they are of several.
+        event_hour: the hour or day that the rows are to be committed to; None: they are of several.
     """
     expected = TABLE_BY_NAME[table].polars_schema
     if rows.schema != expected or rows.columns != list(expected):
@@ -75,10 +75,11 @@ def validate(table: str, rows: pl.DataFrame, event_hour: str | None) -> Verdict:
     repeated = rows.height - _different(rows, contract.key)
     if repeated:
         failures.append(f"{', '.join(contract.key)}: {repeated} rows repeat the key of another")
-    if contract.partition_by is not None and event_hour is not None:
-        elsewhere = rows.filter(pl.col("event_hour") != event_hour).height
+    by = contract.partition_by
+    if by is not None and event_hour is not None:
+        elsewhere = rows.filter(pl.col(by) != event_hour).height
         if elsewhere:
-            failures.append(f"event_hour: {elsewhere} rows belong to another hour")
+            failures.append(f"{by}: {elsewhere} rows belong to another {by.removeprefix('event_')}")
     if table == TELEMETRY.name:
         hours = rows["event_hour"].unique().drop_nulls()
         start = rows["event_hour"].replace_strict(

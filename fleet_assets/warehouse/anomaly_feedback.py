@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+import polars as pl
 from psycopg.rows import dict_row
 
 from fleet_assets.errors import FleetError
+from fleet_assets.lake.incidents import SAID_SCHEMA
 from fleet_assets.warehouse.connection import connect
 
 _LEAST: Final = 6
@@ -69,6 +71,12 @@ def lineage(postgres_url: str, anomaly_id: str) -> Sequence[dict[str, Any]]:
 def feedback(postgres_url: str, anomaly_id: str) -> Sequence[dict[str, Any]]:
     """All that was said of an anomaly and of those that it followed, the newest first."""
     return _rows(postgres_url, _FEEDBACK, {"id": anomaly_id})
+
+
+def all_said(postgres_url: str) -> pl.DataFrame:
+    """All that was said of anomalies, as they were then: rows of `incidents.SAID_SCHEMA`."""
+    rows = [tuple(row.values()) for row in _rows(postgres_url, _SAID, {})]
+    return pl.DataFrame(rows, schema=SAID_SCHEMA, orient="row")
 
 
 def mark(
@@ -139,6 +147,10 @@ select marked_at, marked_by, is_true, note, anomaly_id
 from warehouse.anomaly_feedback
 where current_id = %(id)s or (current_id is null and anomaly_id = %(id)s)
 order by feedback_id desc
+"""
+_SAID = f"""
+select {", ".join(SAID_SCHEMA)} from warehouse.anomaly_feedback
+order by feedback_id
 """
 _MARK = """
 insert into warehouse.anomaly_feedback (

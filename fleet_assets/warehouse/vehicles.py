@@ -78,6 +78,15 @@ def tanks_at(postgres_url: str, moment: datetime) -> pl.DataFrame:
     return pl.DataFrame(found, schema=schema, orient="row")
 
 
+def types_at(postgres_url: str, moment: datetime) -> pl.DataFrame:
+    """Columns ``vehicle_id``, ``vehicle_type`` (null: none) as the register was at a moment."""
+    found = transact(
+        postgres_url, lambda connection: connection.execute(_TYPES, {"moment": moment}).fetchall()
+    )
+    schema = {name: REGISTER_SCHEMA[name] for name in ("vehicle_id", "vehicle_type")}
+    return pl.DataFrame(found, schema=schema, orient="row")
+
+
 def list_vehicles(postgres_url: str) -> list[Vehicle]:
     """The register, ordered by id."""
     query = f"select {COLUMNS} from warehouse.vehicles order by id"
@@ -138,6 +147,12 @@ order by vin
 
 _TANKS = """
 select id, tank_gallons from warehouse.vehicles_history
+where valid_from <= %(moment)s and valid_to > %(moment)s
+order by id
+"""
+
+_TYPES = """
+select id, vehicle_type from warehouse.vehicles_history
 where valid_from <= %(moment)s and valid_to > %(moment)s
 order by id
 """

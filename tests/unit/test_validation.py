@@ -15,11 +15,12 @@ from fleet_assets.contracts.tables import TABLES, TELEMETRY
 from fleet_assets.telemetry.validation import validate
 
 T0 = datetime(2026, 2, 1, 5, tzinfo=UTC)
+DAY = HOUR[:10]
 
 
 def good_value(column: Column) -> Any:
-    if column.name == "event_hour":
-        return HOUR
+    if column.name in ("event_hour", "event_day"):
+        return HOUR if column.name == "event_hour" else DAY
     if column.allowed is not None:
         return column.allowed[0]
     match column.dtype:
@@ -59,7 +60,8 @@ COLUMNS = [(table, column) for table in TABLES for column in table.columns]
 
 @pytest.mark.parametrize("table", TABLES, ids=ids)
 def test_a_good_row_passes(table: Table) -> None:
-    assert validate(table.name, good(table), HOUR).failures == ()
+    key = DAY if table.partition_by == "event_day" else HOUR
+    assert validate(table.name, good(table), key).failures == ()
 
 
 @pytest.mark.parametrize(("table", "column"), [c for c in COLUMNS if not c[1].nullable], ids=ids)
@@ -117,9 +119,13 @@ def test_another_schema_fails(table: Table, change: str) -> None:
 
 
 @pytest.mark.parametrize("table", [t for t in TABLES if t.partition_by], ids=ids)
-def test_a_row_of_another_hour_fails(table: Table) -> None:
-    rows = good(table).with_columns(event_hour=pl.lit("2026-02-01T06"))
-    assert any("another hour" in f for f in failures(table, rows))
+def test_a_row_of_another_hour_or_day_fails(table: Table) -> None:
+    by = str(table.partition_by)
+    other = {"event_hour": "2026-02-01T06", "event_day": "2026-02-02"}[by]
+    rows = good(table).with_columns(pl.lit(other).alias(by))
+    key = {"event_hour": HOUR, "event_day": DAY}[by]
+    found = validate(table.name, rows, key).failures
+    assert f"{by}: 1 rows belong to another {by.removeprefix('event_')}" in found
 
 
 @pytest.mark.parametrize("moment", [T0 - timedelta(microseconds=1), T0 + timedelta(hours=1)])

@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 from feature_rows import rows
 
-from fleet_assets.contracts.feature_tables import FEATURE_WINDOWS, VEHICLE_BASELINES
-from fleet_assets.features.baselines import BASELINE_SCHEMA
+from fleet_assets.contracts.feature_tables import FEATURE_DAYS, FEATURE_WINDOWS, VEHICLE_BASELINES
+from fleet_assets.features.baselines import BASELINE_SCHEMA, SUMMARY_SCHEMA
 from fleet_assets.features.kernel import feature_windows
 from fleet_assets.features.tables import by_hour
 
@@ -57,4 +57,8 @@ def test_canaries(column: str, bad: Any) -> None:
 
 
 def test_baselines_have_the_columns_of_their_contract() -> None:
-    assert VEHICLE_BASELINES.polars_schema == BASELINE_SCHEMA
+    stored = {"event_day": pl.String(), "version": pl.Int64()}
+    of_day = {name: kind for name, kind in BASELINE_SCHEMA.items() if name != "day"}
+    assert dict(VEHICLE_BASELINES.polars_schema) == stored | of_day
+    summary = {name: kind for name, kind in SUMMARY_SCHEMA.items() if name != "day"}
+    assert dict(FEATURE_DAYS.polars_schema) == {"event_day": pl.String()} | summary

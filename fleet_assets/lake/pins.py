@@ -1,0 +1,54 @@
+"""Which versions of its inputs each hour was made by, as the marks of its commits tell."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import polars as pl
+
+from fleet_assets.lake.feature_windows import FEATURE_WINDOWS, baselines_id, catalogue_id
+from fleet_assets.lake.log import all_marks
+from fleet_assets.lake.marks import by_hour
+from fleet_assets.lake.segments import SEGMENTS, rules_id
+from fleet_assets.lake.store import Lake
+from partitions.days import day_of
+
+PIN_SCHEMA: Final = pl.Schema(dict.fromkeys(
+    ("event_hour", "input", "vehicle_group", "version"), pl.String()
+))  # fmt: skip
+FOR_ALL: Final = ""
+"""Group of an input that is one for all vehicles."""
+
+
+def pins_in_lake(lake: Lake) -> pl.DataFrame:
+    """Rows of PIN_SCHEMA of all hours: `rules`, `features` by fingerprint, `baselines` by version.
+
+    An hour that was scored by no baselines has no pin of them. The fingerprint of the rules
+    includes what they know of the hour's vehicles (`lake.segments.rules_id`).
+    """
+    windows, segments = _marks(lake, FEATURE_WINDOWS), _marks(lake, SEGMENTS)
+    rows = [
+        *(
+            (hour, "baselines", FOR_ALL, f"{day_of(hour)}/{version}")
+            for hour, version in by_hour(windows, baselines_id).items()
+            if version
+        ),
+        *(
+            (hour, "features", FOR_ALL, _hex(print_))
+            for hour, print_ in by_hour(windows, catalogue_id).items()
+        ),
+        *(
+            (hour, "rules", FOR_ALL, _hex(print_))
+            for hour, print_ in by_hour(segments, rules_id).items()
+        ),
+    ]
+    return pl.DataFrame(rows, schema=PIN_SCHEMA, orient="row").sort(PIN_SCHEMA.names())
+
+
+def _marks(lake: Lake, table: str) -> dict[str, int]:
+    found = lake.find(table)
+    return {} if found is None else all_marks(found.delta)
+
+
+def _hex(fingerprint: int) -> str:
+    return f"{fingerprint:012x}"
