@@ -16,6 +16,7 @@ from dagster import (
 )
 
 from fleet_assets.assets.anomalies_topic import build_anomalies_topic
+from fleet_assets.assets.baselines import build_feature_days, build_vehicle_baselines
 from fleet_assets.assets.checks import (
     build_conservation,
     build_raw_contract,
@@ -23,7 +24,7 @@ from fleet_assets.assets.checks import (
     landings_contract,
     offsets_check,
 )
-from fleet_assets.assets.common import hours
+from fleet_assets.assets.common import days, hours
 from fleet_assets.assets.dlq import build_dlq, dlq_published_spec
 from fleet_assets.assets.features import build_features
 from fleet_assets.assets.ingest import ingest_assets, landing_job
@@ -38,6 +39,7 @@ from fleet_assets.assets.upkeep import upkeep_job, upkeep_schedule
 from fleet_assets.assets.vehicle_hours import build_vehicle_hours
 from fleet_assets.assets.warehouse import build_warehouse_load
 from fleet_assets.warehouse.dbt_project import prepare_manifest
+from sensors.baselines import BASELINES_JOB, build_baselines_sensor
 from sensors.dlq import build_dlq_sensor
 from sensors.features import FEATURES_JOB, build_features_sensor
 from sensors.freshness import build_freshness_sensor
@@ -91,6 +93,15 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
         executor_def=in_process_executor,
         description="From telemetry to feature windows, for the hours of the run.",
     )
+    by_day = days(platform.settings)
+    baselines = [build_feature_days(by_day), build_vehicle_baselines(by_day)]
+    baselines_job = define_asset_job(
+        BASELINES_JOB,
+        selection=AssetSelection.assets(*baselines) | AssetSelection.checks_for_assets(*baselines),
+        partitions_def=by_day,
+        executor_def=in_process_executor,
+        description="From feature windows to what is usual, for the days of the run.",
+    )
     publish_job = define_asset_job(
         "dead_letters",
         selection=AssetSelection.assets(dlq) | AssetSelection.checks_for_assets(dlq),
@@ -110,6 +121,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
             dlq,
             *rules,
             features,
+            *baselines,
             *BY_HAND,
             ledger_spec,
             dlq_published_spec(partitions_def),
@@ -127,6 +139,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
             refresh_job,
             rules_job,
             features_job,
+            baselines_job,
             publish_job,
             verify_job,
             upkeep_job,
@@ -146,6 +159,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
             build_refresh_sensor(platform, refresh_job),
             build_rules_sensor(platform, rules_job),
             build_features_sensor(platform, features_job),
+            build_baselines_sensor(platform, baselines_job),
             build_dlq_sensor(platform, publish_job),
             build_freshness_sensor(platform),
             build_ledger_sensor(platform),

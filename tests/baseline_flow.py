@@ -13,9 +13,15 @@ from fleet_assets.lake.feature_windows import (
 from fleet_assets.lake.incidents import SAID_SCHEMA
 from fleet_assets.lake.store import Lake
 from fleet_assets.lake.vehicle_baselines import days_to_compare, make_baselines
+from partitions.days import day_of
 
 FLEET = pl.DataFrame({"vehicle_id": ["v1", "v2"], "vehicle_type": ["van", None]})
 NOTHING_SAID = SAID_SCHEMA.to_frame()
+
+
+def waiting(lake: Lake) -> set[str]:
+    """Days that still get windows."""
+    return {day_of(hour) for hour in hours_without_windows(lake)}
 
 
 def window(lake: Lake) -> list[str]:
@@ -29,17 +35,17 @@ def window(lake: Lake) -> list[str]:
 
 def summarise(lake: Lake, said: pl.DataFrame = NOTHING_SAID) -> list[str]:
     """Makes the summaries that are due; gives the days."""
-    days = days_to_summarise(lake, said, hours_without_windows(lake))
+    days = days_to_summarise(lake, said, waiting(lake))
     for day in days:
         summarise_day(lake, day, said)
-    assert days_to_summarise(lake, said, hours_without_windows(lake)) == []
+    assert days_to_summarise(lake, said, waiting(lake)) == []
     return days
 
 
 def compare(lake: Lake) -> list[str]:
     """Makes the baselines that are due; gives the days."""
-    left = days_to_summarise(lake, NOTHING_SAID, hours_without_windows(lake))
-    days = [d for d in days_to_compare(lake, (), hours_without_windows(lake)) if not left]
+    left = {*waiting(lake), *days_to_summarise(lake, NOTHING_SAID, waiting(lake))}
+    days = days_to_compare(lake, left)
     return [day for day in days if make_baselines(lake, day, FLEET).version]
 
 

@@ -7,24 +7,28 @@ from datetime import datetime
 from typing import Any, Final
 
 from dagster import (
+    AssetDep,
     AssetKey,
     AssetSpec,
+    DailyPartitionsDefinition,
     HourlyPartitionsDefinition,
     MetadataValue,
     TableColumn,
     TableColumnConstraints,
     TableSchema,
+    TimeWindowPartitionsDefinition,
 )
 
 from fleet_assets.contracts.dictionary import type_name
 from fleet_assets.contracts.table import Column, Table
 from fleet_assets.contracts.tables import TABLE_BY_NAME
 from fleet_assets.settings import Settings
-from partitions.definitions import hourly_partitions
+from partitions.definitions import daily_partitions, hourly_partitions
 
 OWNERS: Final = ["team:data-platform"]
 INGEST, LAKE, WAREHOUSE, QUALITY = "ingest", "lake", "warehouse", "quality"
 RULES: Final = "rules"
+_PIECES: Final = {"event_hour": "Hours", "event_day": "Days"}
 LANE_TAG: Final = "fleet/lane"
 """Tag of the runs that the refresh sensor requests: the lane they are in."""
 KAFKA_TOPIC: Final = AssetKey(["kafka", "vehicle_telemetry"])
@@ -35,6 +39,11 @@ def hours(settings: Settings | None = None) -> HourlyPartitionsDefinition:
     return hourly_partitions((settings or Settings()).partitions_start)
 
 
+def days(settings: Settings | None = None) -> DailyPartitionsDefinition:
+    """The day partitions of this installation."""
+    return daily_partitions((settings or Settings()).partitions_start)
+
+
 def column_schema(contract: Table) -> TableSchema:
     """The contract's columns as the Dagster UI shows them."""
     return TableSchema(columns=[_column(column) for column in contract.columns])
@@ -43,9 +52,9 @@ def column_schema(contract: Table) -> TableSchema:
 def lake_spec(
     name: str,
     group: str,
-    deps: Sequence[AssetKey | str],
+    deps: Sequence[AssetDep | AssetKey | str],
     *,
-    partitions_def: HourlyPartitionsDefinition | None,
+    partitions_def: TimeWindowPartitionsDefinition | None,
     skippable: bool = False,
 ) -> AssetSpec:
     """Spec of a lake table, described by its contract."""
@@ -54,7 +63,11 @@ def lake_spec(
         key=name,
         deps=list(deps),
         description=f"{contract.description}\n\nOne row: {contract.grain}."
-        + (" Hours without data stay missing; that is no error." if partitions_def else ""),
+        + (
+            f" {_PIECES[contract.partition_by]} without data stay missing; that is no error."
+            if partitions_def and contract.partition_by
+            else ""
+        ),
         group_name=group,
         owners=OWNERS,
         kinds={"deltalake", contract.layer} if contract.layer != "accounting" else {"deltalake"},

@@ -32,8 +32,10 @@ from fleet_assets.lake.feature_windows import (
     WindowsRefreshed,
     refresh_feature_windows,
 )
+from fleet_assets.lake.pins import pins_in_lake
 from fleet_assets.lake.store import Lake
 from fleet_assets.telemetry.validation import Verdict
+from fleet_assets.warehouse.input_pins import note_new_pins
 from fleet_assets.warehouse.lake_ledger import sync_lake_ledger
 
 FEATURES = "features"
@@ -45,7 +47,13 @@ class FeaturesConfig(Config):
     anew: bool = Field(
         default=True,
         description="Make each hour anew (the same rows result). The sensor turns it off: then only"
-        " hours are made whose telemetry or usual intervals have changed.",
+        " hours are made whose telemetry or usual intervals have changed, or that are not scored"
+        " yet.",
+    )
+    repin: bool = Field(
+        default=False,
+        description="Score each hour by the newest baselines of its day instead of those that it"
+        " is pinned to.",
     )
 
 
@@ -82,7 +90,9 @@ def build_features(partitions_def: HourlyPartitionsDefinition) -> AssetsDefiniti
             context,
             platform.postgres_url,
             "features",
-            work=lambda hour: refresh_feature_windows(lake, hour, force=config.anew),
+            work=lambda hour: refresh_feature_windows(
+                lake, hour, force=config.anew, repin=config.repin
+            ),
             version_of=lambda worked: worked.processed_version,
             rows_of=lambda worked: worked.rows,
             upstream="rules",
@@ -93,6 +103,7 @@ def build_features(partitions_def: HourlyPartitionsDefinition) -> AssetsDefiniti
             log_check(context, contract_evaluation(verdict, event_hour))
             add_hour_metadata(context, FEATURE_WINDOWS, event_hour, _told(lake, worked))
         sync_lake_ledger(lake, platform.postgres_url, done.keys())
+        note_new_pins(platform.postgres_url, pins_in_lake(lake))
         yield MaterializeResult(asset_key=FEATURE_WINDOWS)
 
     return refresh

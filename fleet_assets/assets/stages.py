@@ -13,9 +13,9 @@ from dagster import (
     AssetMaterialization,
     AssetObservation,
     Failure,
-    HourlyPartitionsDefinition,
     MetadataValue,
     OpExecutionContext,
+    TimeWindowPartitionsDefinition,
 )
 
 from fleet_assets.assets.common import listed
@@ -42,9 +42,9 @@ the stages after it do not get to say that they are withheld."""
 
 
 def contract_checks(
-    tables: Iterable[str], partitions_def: HourlyPartitionsDefinition
+    tables: Iterable[str], partitions_def: TimeWindowPartitionsDefinition
 ) -> list[AssetCheckSpec]:
-    """The check `contract` of each of these tables, hour by hour."""
+    """The check `contract` of each of these tables, hour by hour or day by day."""
     return [
         AssetCheckSpec(
             CONTRACT_CHECK, asset=table, description=CONTRACT_TEXT, partitions_def=partitions_def
@@ -54,7 +54,7 @@ def contract_checks(
 
 
 def hours_of_run(context: AssetExecutionContext | OpExecutionContext) -> list[str]:
-    """The hours that a run works on."""
+    """The hours, or days, that a run works on."""
     return listed_hours(context.run) or list(context.partition_keys)
 
 
@@ -101,7 +101,7 @@ def work_hours(
             done[event_hour] = work(event_hour)
             fault_point(f"stages.{stage}_worked")
         except Exception as error:
-            failed[event_hour] = _in_words(error)
+            failed[event_hour] = in_words(error)
             record_failure(postgres_url, stage, [event_hour], failed[event_hour], context.run_id)
             reason = f"{stage} failed: {failed[event_hour]}"
             record(
@@ -137,7 +137,7 @@ def work_hours(
 def add_hour_metadata(
     context: AssetExecutionContext, asset: str, event_hour: str, metadata: Mapping[str, Any]
 ) -> None:
-    """Metadata of one hour's materialisation of one asset.
+    """Metadata of one hour's (or day's) materialisation of one asset.
 
     Dagster materialises the partitions of the run by itself; the hours that the run has besides
     them are told here.
@@ -184,12 +184,12 @@ def verdicts_of(error: Exception, table: str) -> list[Verdict]:
     """Verdicts of an hour that failed; what could not even be checked fails its check too."""
     if isinstance(error, InvalidHourError):
         return error.verdicts
-    return [Verdict(table, 0, (f"the rows cannot be made: {_in_words(error)}",))]
+    return [Verdict(table, 0, (f"the rows cannot be made: {in_words(error)}",))]
 
 
 def failure_metadata(error: Exception) -> dict[str, MetadataValue[Any]]:
     """What is shown of an hour that failed."""
-    return {"state": MetadataValue.text("failed"), "error": MetadataValue.text(_in_words(error))}
+    return {"state": MetadataValue.text("failed"), "error": MetadataValue.text(in_words(error))}
 
 
 def _failed(postgres_url: str, stage: Stage, event_hours: list[str]) -> dict[str, str]:
@@ -203,7 +203,8 @@ def _failed(postgres_url: str, stage: Stage, event_hours: list[str]) -> dict[str
     }
 
 
-def _in_words(error: Exception) -> str:
+def in_words(error: Exception) -> str:
+    """A failure in a line or a few."""
     if isinstance(error, InvalidHourError):
         return str(error)
     return f"{type(error).__name__}: {error}"[:2000]

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 features = typer.Typer(no_args_is_help=True, help="What models are told of each vehicle.")
 
@@ -51,6 +54,9 @@ def list_features(
 @features.command()
 def show(
     name: Annotated[str, typer.Argument(metavar="FEATURE", help="Such as rpm_mean_60s.")],
+    vehicle: Annotated[
+        str | None, typer.Option(help="Also what is usual for this vehicle, by driving regime.")
+    ] = None,
 ) -> None:
     """Say what a feature means: definition, unit, horizon, signals, when it is null."""
     from rich.console import Console
@@ -64,6 +70,25 @@ def show(
     console.print(f"  horizon: {feature.horizon_s} s", highlight=False)
     console.print(f"  needs: {', '.join(feature.signals) or 'messages'}", highlight=False)
     console.print(f"  null: {feature.null_policy}", highlight=False)
+    if vehicle is not None:
+        _show_baseline(console, feature.name, vehicle)
+
+
+def _show_baseline(console: Console, feature: str, vehicle: str) -> None:
+    from rich.table import Table
+
+    from fleet_assets.commands.feature_baseline import newest_baseline
+    from fleet_assets.settings import Settings
+
+    of, rows = newest_baseline(Settings().lake_root, feature, vehicle)
+    table = Table(
+        "regime", "days", "usual", "spread", "type usual", "type spread", "vehicles",
+        title=f"{vehicle}, baseline of {of}",
+    )  # fmt: skip
+    columns = "regime", "days", "center", "spread", "type_center", "type_spread", "type_vehicles"
+    for row in rows.select(columns).iter_rows():
+        table.add_row(*(f"{x:,.4g}" if isinstance(x, float) else str(x) for x in row))
+    console.print(table)
 
 
 @features.command()

@@ -31,6 +31,31 @@ def features_page(catalogue: FeatureCatalogue) -> str:
         f" {_number(catalogue, 'most_gap_s')} s; a vehicle that is not known yet is taken to send"
         f" each {_number(catalogue, 'unknown_interval_s')} s.",
         "",
+        "## Baselines and pins",
+        "",
+        "z-scores compare with baselines: what was usual for the vehicle, and for its type, in the"
+        f" same driving regime on the {_number(catalogue, 'baseline_days')} days (UTC) before the"
+        " day of the window's last moment. A day is summarised by median and MAD of its windows"
+        " (`feature_days`), without windows that look at a known incident: a live rule's finding"
+        " of severity high or critical that was not marked as false. Days with fewer than"
+        f" {_number(catalogue, 'baseline_least_windows')} windows in a regime do not count for it."
+        " A vehicle with n days counts n / (n +"
+        f" {_number(catalogue, 'baseline_shrink_days')}) itself, its type the rest.",
+        "",
+        "Cold start: a vehicle without days of its own has its type's baseline, a type of fewer"
+        f" than {_number(catalogue, 'baseline_least_vehicles')} vehicles the fleet's. Where no day"
+        " before tells anything, z-scores are null.",
+        "",
+        "Baselines of a day (`vehicle_baselines`) are made once, as version 1, and never changed."
+        " An hour is pinned to the version that it is scored by first (`warehouse.input_pins`):"
+        " late messages are scored by the pin. Another version, and moving hours to it, are asked"
+        " for: `repin` in the run's configuration.",
+        "",
+        "Regimes, by the means of the last minute:"
+        f" below {_number(catalogue, 'moving_mph')} mph `off` (engine below"
+        f" {_number(catalogue, 'engine_on_rpm')} rpm) or `idle`, below"
+        f" {_number(catalogue, 'highway_mph')} mph `city`, else `highway`.",
+        "",
         "## Numbers",
         "",
         "| Number | Value | Unit | Means |",

@@ -51,7 +51,7 @@ class DaySummarised:
 
 
 def days_to_summarise(
-    lake: Lake, said: pl.DataFrame, hours_left: Collection[str], *, by_incidents: bool = True
+    lake: Lake, said: pl.DataFrame, waiting: Collection[str], *, by_incidents: bool = True
 ) -> list[str]:
     """Days that are over, with windows that are all there and not in `feature_days`, in order.
 
@@ -60,14 +60,13 @@ def days_to_summarise(
     Args:
         lake: the lake.
         said: what people have said of anomalies (`incidents.SAID_SCHEMA`).
-        hours_left: hours whose windows wait.
+        waiting: days that still get windows.
         by_incidents: also days whose incidents alone may have changed.
     """
     windows, telemetry = lake.find(FEATURE_WINDOWS), lake.find("telemetry")
     if windows is None or telemetry is None:
         return []
     newest = max(map(day_of, by_hour(all_marks(telemetry.delta), app_id)), default="")
-    waiting = {day_of(hour) for hour in hours_left}
     numbers = _numbers(windows)
     incidents = IncidentNumbers(lake, said)
     table = lake.find(FEATURE_DAYS)

@@ -71,14 +71,14 @@ def baselines_of(lake: Lake, event_day: str, version: int) -> pl.DataFrame:
 
 
 def days_to_compare(
-    lake: Lake, days_left: Collection[str], hours_left: Collection[str]
+    lake: Lake, waiting: Collection[str], awaited: Collection[str] = ()
 ) -> list[str]:
     """Days that have begun and lack baselines that can be made now, in order.
 
     Args:
         lake: the lake.
-        days_left: days that `feature_days` has yet to take in, which is taken as done.
-        hours_left: hours whose windows wait.
+        waiting: days that are not to be taken as they are: nothing is made from them.
+        awaited: days that `feature_days` takes in before the baselines are made.
     """
     telemetry = lake.find("telemetry")
     if telemetry is None:
@@ -86,15 +86,14 @@ def days_to_compare(
     table = lake.find(VEHICLE_BASELINES)
     done = {} if table is None else all_marks(table.delta)
     numbers = _numbers(lake)
-    waiting = {day_of(hour) for hour in hours_left}
     due = []
     for day in sorted({day_of(hour) for hour in by_hour(all_marks(telemetry.delta), app_id)}):
         before = _before(day)
-        if done.get(version_id(day)) or not waiting.isdisjoint(before):
+        if done.get(version_id(day)) or not before.isdisjoint(waiting):
             continue
         number = sum(numbers.get(one, 0) for one in before)
         is_new = number and done.get(looked_id(day)) != number
-        if is_new or not before.isdisjoint(days_left):
+        if is_new or not before.isdisjoint(awaited):
             due.append(day)
     return due
 

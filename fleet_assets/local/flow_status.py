@@ -23,6 +23,8 @@ class FlowStatus:
     """Event hours with landed messages that are not in the derived tables yet."""
     unjudged_hours: int = 0
     """Event hours whose trips and anomalies are not up to date in lake and warehouse."""
+    unwindowed_hours: int = 0
+    """Event hours whose feature windows are not in line with telemetry and the rules' pins."""
     newest_event: str | None = None
     """Event time of the newest message in the lake, ISO 8601 in UTC."""
     newest_mart_row: str | None = None
@@ -35,6 +37,7 @@ def flow_status(endpoints: Endpoints, settings: Settings | None = None) -> FlowS
     """Gather the status from Kafka, the lake and the warehouse; all must be reachable."""
     from fleet_assets.flow import hour_progress
     from fleet_assets.kafka.topic import Broker, topic_exists, topic_state
+    from fleet_assets.lake.feature_windows import hours_without_windows
     from fleet_assets.lake.landed import newest_event
     from fleet_assets.lake.landing import committed_offsets
     from fleet_assets.lake.store import Lake
@@ -60,6 +63,7 @@ def flow_status(endpoints: Endpoints, settings: Settings | None = None) -> FlowS
         last_landed_offset={p: offset - 1 for p, offset in sorted(landed.items()) if offset > 0},
         stale_hours=sum(hour.stale for hour in hour_progress(lake, endpoints.postgres_url)),
         unjudged_hours=len(hours_behind(lake, endpoints.postgres_url, settings.late_interval)),
+        unwindowed_hours=len(hours_without_windows(lake)),
         newest_event=None if newest is None else newest.isoformat(),
         newest_mart_row=_newest_mart_row(endpoints.postgres_url),
         failing_checks=failing_checks(endpoints.postgres_url, settings),

@@ -15,7 +15,9 @@ from fleet_assets.models.steps import COLUMNS
 
 Matrix = NDArray[np.float32]
 KEY: Final = ("vehicle_id", "window_end")
-FEATURES: Final = tuple(read_features().names)
+FEATURES: Final = tuple(feature.name for feature in read_features().features if feature.of is None)
+"""Without z-scores: what they mean changes while a baseline grows, and the forests have each
+vehicle's own ranges."""
 INPUTS: Final = (*FEATURES, *COLUMNS)
 """Numbers of a model frame, in the order that models take them."""
 CONSTANT_REGIME: Final = "unknown"

@@ -6,6 +6,7 @@ Beside `ledger`, which is about hours. What a day holds, and by which inputs, st
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
@@ -39,13 +40,21 @@ def note_failed_day(
     _write(postgres_url, _FAILURE, [given])
 
 
-def days_that_wait(postgres_url: str, stage: DayStage, now: datetime) -> set[str]:
-    """Days that have failed and are not to be tried yet."""
-    given = {"stage": stage, "now": now}
+@dataclass(frozen=True)
+class FailedDay:
+    """A day whose newest attempts have failed, so many in a row."""
+
+    event_day: str
+    attempts: int
+    next_attempt_at: datetime
+
+
+def failed_days(postgres_url: str, stage: DayStage) -> list[FailedDay]:
+    """Days of a stage that have failed, in order."""
     found = transact(
-        postgres_url, lambda connection: connection.execute(_WAITING, given).fetchall()
+        postgres_url, lambda connection: connection.execute(_FAILED, {"stage": stage}).fetchall()
     )
-    return {day for (day,) in found}
+    return [FailedDay(*row) for row in found]
 
 
 def _write(postgres_url: str, statement: str, given: Sequence[Mapping[str, object]]) -> None:
@@ -87,7 +96,8 @@ on conflict (stage, event_day) do update set
     last_run_at = clock_timestamp()
 """
 
-_WAITING = """
-select event_day from warehouse.day_ledger
-where stage = %(stage)s and state = 'failed' and next_attempt_at > %(now)s
+_FAILED = """
+select event_day, attempts, next_attempt_at from warehouse.day_ledger
+where stage = %(stage)s and state = 'failed'
+order by event_day
 """

@@ -24,6 +24,7 @@ DOMAIN = "fleet_assets.telemetry"
 ADAPTERS = ("fleet_assets.kafka", "fleet_assets.lake", "fleet_assets.warehouse")
 REJECTS = "fleet_assets.rejects"
 RULE_FLOW = "fleet_assets.rule_flow"
+BASELINE_FLOW = "fleet_assets.baseline_flow"
 MODEL_FLOW = "fleet_assets.model_flow"
 MODEL_STORE = "fleet_assets.model_store"
 FLOW, ASSETS, SENSORS = "fleet_assets.flow", "fleet_assets.assets", "sensors"
@@ -65,6 +66,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     FLOW: (*FOUNDATION, SETTINGS, DOMAIN, *ADAPTERS),
     RULE_FLOW: (*FOUNDATION, DOMAIN, RULES, *ADAPTERS),
+    BASELINE_FLOW: (*FOUNDATION, *ADAPTERS),
     MODEL_FLOW: (
         *FOUNDATION,
         DOMAIN,
@@ -88,6 +90,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         REJECTS,
         FLOW,
         RULE_FLOW,
+        BASELINE_FLOW,
         MODEL_FLOW,
     ),
     SENSORS: (
@@ -98,6 +101,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         REJECTS,
         FLOW,
         RULE_FLOW,
+        BASELINE_FLOW,
         MODEL_FLOW,
         ASSETS,
     ),

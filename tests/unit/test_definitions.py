@@ -19,7 +19,6 @@ from fleet_assets.contracts.tables import TABLES
 from fleet_assets.definitions import build_defs
 
 SNAPSHOT = Path(__file__).with_name("definitions.json")
-HOURLY = "hours"
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +40,11 @@ def checks(defs: dg.Definitions) -> dict[str, list[str]]:
     return {asset: sorted(names) for asset, names in found.items()}
 
 
+def pieces(partitions_def: dg.PartitionsDefinition | None) -> str | None:
+    kinds = {dg.HourlyPartitionsDefinition: "hours", dg.DailyPartitionsDefinition: "days"}
+    return kinds[type(partitions_def)] if partitions_def else None
+
+
 def jobs(defs: dg.Definitions) -> list[dg.JobDefinition]:
     found = [job for job in defs.resolve_all_job_defs() if not job.name.startswith("__")]
     return sorted(found, key=lambda job: job.name)
@@ -54,7 +58,7 @@ def told(defs: dg.Definitions) -> dict[str, Any]:
             spec.key.to_user_string(): {
                 "group": spec.group_name,
                 "deps": sorted(dep.asset_key.to_user_string() for dep in spec.deps),
-                "partitions": HOURLY if spec.partitions_def else None,
+                "partitions": pieces(spec.partitions_def),
                 "kinds": sorted(spec.kinds),
                 "owners": sorted(spec.owners),
                 "checks": of_asset.get(spec.key.to_user_string(), []),
@@ -65,7 +69,7 @@ def told(defs: dg.Definitions) -> dict[str, Any]:
             job.name: {
                 "executor": job.executor_def.name,
                 "steps": sorted(node.name for node in job.graph.nodes),
-                "partitions": HOURLY if job.partitions_def else None,
+                "partitions": pieces(job.partitions_def),
             }
             for job in jobs(defs)
         },
@@ -122,7 +126,8 @@ def test_every_lake_table_is_an_asset_with_the_columns_of_its_contract(
     schema = spec.metadata["dagster/column_schema"]
     assert [column.name for column in schema.columns] == table.names
     assert all(column.description for column in schema.columns)
-    assert bool(spec.partitions_def) is (table.partition_by == "event_hour")
+    by = {"event_hour": "hours", "event_day": "days"}
+    assert pieces(spec.partitions_def) == by.get(table.partition_by)
 
 
 def test_every_table_with_a_step_has_a_contract_check(defs: dg.Definitions) -> None:

@@ -1,0 +1,57 @@
+"""Requests summaries and baselines of days, as soon as a day is over."""
+
+from datetime import UTC, datetime
+
+from dagster import (
+    DefaultSensorStatus,
+    RunRequest,
+    SensorDefinition,
+    SensorEvaluationContext,
+    SkipReason,
+    sensor,
+)
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+from fleet_assets.assets.baselines import COMPARE, SUMMARISE
+from fleet_assets.assets.platform import Platform
+from fleet_assets.assets.runs import HOURS_TAG, PARTITION, unfinished_runs
+from fleet_assets.baseline_flow import day_work, some_days
+from sensors.pacing import ready_at
+
+INTERVAL_SECONDS = 60
+BASELINES_JOB = "baselines"
+
+
+def build_baselines_sensor(
+    platform: Platform, job: UnresolvedAssetJobDefinition
+) -> SensorDefinition:
+    """The sensor."""
+
+    @sensor(
+        job=job,
+        minimum_interval_seconds=INTERVAL_SECONDS,
+        default_status=DefaultSensorStatus.RUNNING,
+        description="Looks for days that are over and not summarised, and for days that have begun"
+        " and lack baselines. Changes of known incidents alone are looked at every"
+        " FLEET_LATE_INTERVAL. Runs take at most the share FLEET_FEATURES_SHARE of the time.",
+    )
+    def baselines_sensor(context: SensorEvaluationContext) -> RunRequest | SkipReason:
+        if unfinished_runs(context.instance, BASELINES_JOB):
+            return SkipReason("a run of the baselines is under way")
+        now, settings = datetime.now(UTC), platform.settings
+        again_at, rested_at = ready_at(context.instance, BASELINES_JOB, settings.features_share)
+        if now < max(again_at, rested_at):
+            return SkipReason(f"the baselines rest until {max(again_at, rested_at):%H:%M:%S}")
+        has_rested = again_at + settings.late_interval <= now
+        work = day_work(platform.lake, platform.postgres_url, now, by_incidents=has_rested)
+        days = some_days(platform.lake, work.days)
+        if not days:
+            return SkipReason("all days that are over are summarised, all baselines made")
+        ops = {
+            SUMMARISE: {"config": {"anew": False}},
+            COMPARE: {"config": {"only_due": True}},
+        }
+        tags = {PARTITION: days[0], HOURS_TAG: ",".join(days)}
+        return RunRequest(run_config={"ops": ops}, tags=tags)
+
+    return baselines_sensor
