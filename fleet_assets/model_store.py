@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from functools import lru_cache
+from pathlib import PurePosixPath
 from typing import Any, Final
 
 from fleet_assets.errors import FleetError
@@ -62,3 +63,25 @@ def _loaded(lake_url: str, version_id: str) -> tuple[FleetModel, dict[str, Any]]
         return from_bytes(data, FleetModel)
     except FleetError as error:
         raise FleetError(f"{version_id} cannot be used: {error}") from None
+
+
+def save_plots(artifacts: Artifacts, version_id: str, plots: Mapping[str, bytes]) -> None:
+    """Keeps what a training has plotted.
+
+    Args:
+        artifacts: of the lake.
+        version_id: of the model.
+        plots: PNG by name, such as `reliability`.
+    """
+    for name, png in plots.items():
+        artifacts.write(f"{_plots(version_id)}/{name}.png", png, overwrite=True)
+
+
+def plots_of(artifacts: Artifacts, version_id: str) -> dict[str, bytes]:
+    """PNG by name; empty if nothing was plotted."""
+    found = artifacts.names(_plots(version_id))
+    return {PurePosixPath(name).stem: artifacts.read(name) for name in found}
+
+
+def _plots(version_id: str) -> str:
+    return f"models/{version_id}/plots"

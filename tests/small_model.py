@@ -37,7 +37,7 @@ def small_model(seed: int = 1) -> FleetModel:
         limits,
     )
     return FleetModel(
-        isolations={"truck": Isolation(columns, limits, unusual)},
+        isolations=dict.fromkeys(("truck", "fleet"), Isolation(columns, limits, unusual)),
         types={"T-1": "truck"},
         vehicles={GROUP: vehicle, "T-1": vehicle},
         own=detector,

@@ -27,6 +27,7 @@ RULE_FLOW = "fleet_assets.rule_flow"
 BASELINE_FLOW = "fleet_assets.baseline_flow"
 MODEL_FLOW = "fleet_assets.model_flow"
 MODEL_STORE = "fleet_assets.model_store"
+MLFLOW_MIRROR = "fleet_assets.mlflow_mirror"
 FLOW, ASSETS, SENSORS = "fleet_assets.flow", "fleet_assets.assets", "sensors"
 BASICS = ("fleet_assets.errors", "fleet_assets.fault_points", "fleet_assets.robust")
 SETTINGS = "fleet_assets.settings"
@@ -76,9 +77,19 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         MODELS,
         MODEL_CHOICE,
         MODEL_STORE,
+        MLFLOW_MIRROR,
         *ADAPTERS,
     ),
     MODEL_STORE: (*BASICS, MODELS, *ADAPTERS),
+    MLFLOW_MIRROR: (
+        *BASICS,
+        MODELS,
+        MODEL_CHOICE,
+        MODEL_STORE,
+        "fleet_assets.local.databases",
+        "fleet_assets.local.ports",
+        *ADAPTERS,
+    ),
     REJECTS: (*FOUNDATION, DOMAIN, *ADAPTERS),
     ASSETS: (
         *FOUNDATION,
@@ -92,6 +103,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         RULE_FLOW,
         BASELINE_FLOW,
         MODEL_FLOW,
+        MLFLOW_MIRROR,
     ),
     SENSORS: (
         *FOUNDATION,
