@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from unittest import mock
 
+import polars as pl
 import pytest
 from installation import Installation
 from platform_run import PlatformRun, platform_run
@@ -13,9 +14,11 @@ from telemetry_data import message
 from warehouse_data import vehicle
 
 from fleet_assets.assets.runs import HOURS_TAG, PARTITION
+from fleet_assets.lake.pins import pins_in_lake
 from fleet_assets.lake.vehicle_baselines import versions
 from fleet_assets.local.failing_checks import failing_checks
 from fleet_assets.settings import Settings
+from fleet_assets.warehouse.input_pins import note_new_pins, note_pins, read_pins
 from fleet_assets.warehouse.vehicles import import_vehicles
 from sensors.baselines import BASELINES_JOB
 
@@ -86,8 +89,29 @@ def test_baselines_follow(services: Installation, flow_home: Path, tmp_path: Pat
         assert pins(run) == {f"{DAYS[1]}T05": f"{DAYS[1]}/1"}
         assert run.follow("baselines_sensor", BASELINES_JOB) == []
 
+        _pins_keep_their_time_while_they_are_the_same(run)
         _a_failed_day_is_waited_for_and_tried_again(run)
         _by_hand_versions_are_made_and_taken(run)
+
+
+def _pins_keep_their_time_while_they_are_the_same(run: PlatformRun) -> None:
+    url, hour = run.postgres_url, f"{DAYS[1]}T05"
+    known = read_pins(url, [hour])
+    assert set(known["input"]) == {"baselines", "features", "rules"}
+    assert set(known["vehicle_group"]) == {""}
+    asked = "select input, vehicle_group, pinned_at from warehouse.input_pins order by 1, 2"
+    before = run.query(asked)
+    assert note_pins(url, known) == note_new_pins(url, pins_in_lake(run.lake)) == 0
+    assert run.query(asked) == before
+    model = known.head(1).with_columns(
+        input=pl.lit("model"), vehicle_group=pl.lit("sedan"), version=pl.lit("fm-1")
+    )
+    assert note_pins(url, model) == 1
+    assert note_pins(url, model.with_columns(vehicle_group=pl.lit("van"))) == 1
+    assert note_pins(url, model.with_columns(version=pl.lit("fm-2"))) == 1
+    found = read_pins(url, [hour]).filter(pl.col("input") == "model")
+    assert found["version"].to_list() == ["fm-2", "fm-1"]
+    assert read_pins(url, ["2020-03-09T05"]).is_empty()
 
 
 def _a_failed_day_is_waited_for_and_tried_again(run: PlatformRun) -> None:

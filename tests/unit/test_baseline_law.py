@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import polars as pl
 import pytest
-from baseline_flow import FLEET, NOTHING_SAID, compare, settle, summarise, window
+from baseline_flow import (
+    DAYS,
+    FLEET,
+    NOTHING_SAID,
+    arrive,
+    compare,
+    drive,
+    hour_of,
+    lake_of,
+    settle,
+    summarise,
+    window,
+)
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from judging import bring_up
 from polars.testing import assert_frame_equal
-from telemetry_data import land_values, message
 
 from fleet_assets.features.kernel import feature_windows
 from fleet_assets.features.scores import with_z_scores
@@ -26,7 +35,6 @@ from fleet_assets.lake.feature_windows import (
     refresh_feature_windows,
 )
 from fleet_assets.lake.pins import pins_in_lake
-from fleet_assets.lake.sql import ask
 from fleet_assets.lake.store import Lake
 from fleet_assets.lake.vehicle_baselines import (
     baselines_of,
@@ -36,42 +44,7 @@ from fleet_assets.lake.vehicle_baselines import (
 )
 from partitions.days import day_of
 
-FIRST = datetime(2026, 1, 20, 8, tzinfo=UTC)
-DAYS = [(FIRST + timedelta(days=n)).strftime("%Y-%m-%d") for n in range(4)]
 SCORE = "rpm_mean_60s_z_vehicle"
-
-
-def hour_of(day: int) -> str:
-    return f"{DAYS[day]}T08"
-
-
-def drive(day: int, vehicle_id: str = "v1", rpm: int = 1500, seconds: int = 160) -> list[bytes]:
-    """A message every 10 s."""
-    return [
-        message(
-            vehicle_id,
-            (FIRST + timedelta(days=day, seconds=second)).isoformat(),
-            speed=30,
-            engine_rpm=rpm + second % 70,
-            coolant_temp=85 + day,
-        )
-        for second in range(0, seconds, 10)
-    ]
-
-
-def arrive(lake: Lake, messages: list[bytes]) -> None:
-    raw = lake.open("raw_telemetry").files
-    start = 0 if raw.is_empty() else int(raw["num_records"].sum())
-    land_values(lake, messages, start=start)
-    bring_up(lake)
-
-
-def lake_of(path: Path, days: int) -> Lake:
-    lake = Lake(str(path))
-    for day in range(days):
-        arrive(lake, [*drive(day, rpm=1500 + 10 * day), *drive(day, "v2", 2000)])
-        settle(lake)
-    return lake
 
 
 def scores(lake: Lake, day: int) -> pl.Series:
@@ -244,14 +217,3 @@ def test_the_windows_of_an_older_lake_count_as_well(tmp_path: Path) -> None:
         {hour_of(0): [table.read()]}, table.files.clear(), plain
     )
     assert summarise_day(other, DAYS[0], NOTHING_SAID).rows > 0
-
-
-def test_sql_finds_them_by_day(tmp_path: Path) -> None:
-    lake = lake_of(tmp_path, 3)
-    query = f"""
-        select version, count(*), min(event_day), max(event_day) from vehicle_baselines
-        where event_day >= '{DAYS[2]}' group by all
-    """
-    with ask(lake, query) as found:
-        (row,) = found.fetchall()
-    assert row == (1, lake.open("vehicle_baselines").read(DAYS[2]).height, DAYS[2], DAYS[2])

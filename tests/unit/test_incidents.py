@@ -8,8 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from baseline_flow import NOTHING_SAID
-from test_baseline_law import DAYS, FIRST, drive, lake_of
+from baseline_flow import DAYS, FIRST, NOTHING_SAID, drive, lake_of
 
 from fleet_assets.contracts.tables import TABLE_BY_NAME
 from fleet_assets.lake.feature_days import days_to_summarise, spans_id, summarise_day
