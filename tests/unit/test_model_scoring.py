@@ -18,9 +18,6 @@ from judging import bring_up
 from polars.testing import assert_frame_equal
 from telemetry_data import land_values
 
-from fleet_assets.injection.catalogue import read_catalogue
-from fleet_assets.injection.inject import inject
-from fleet_assets.injection.plan import Chosen, plan
 from fleet_assets.lake.anomalies import collect_anomalies, hours_to_collect
 from fleet_assets.lake.by_onset import stitch_hours
 from fleet_assets.lake.feature_windows import hours_to_window, refresh_feature_windows
@@ -28,36 +25,16 @@ from fleet_assets.lake.model_anomalies import by_models
 from fleet_assets.lake.model_segments import hours_to_score, refresh_model_segments
 from fleet_assets.lake.store import Lake
 from fleet_assets.model_choice.audit import AuditRow, Serving
-from fleet_assets.models.fleet_model import FleetModel
-from fleet_assets.models.training import Copy, Recipe, train
 from fleet_assets.scoring.book import ModelBook
-from tests.injection_data import healthy
-from tests.model_data import frame_of, telemetry_days
+from tests.scoring_data import FAILS, LASTS, START, failing_drive, small_model
 
-SIGNALS = ("engine_rpm", "speed", "throttle_position", "coolant_temp")
 FIRST, SECOND = "fm-0123456789ab", "fm-ba9876543210"
-START = datetime(2026, 2, 2, 4, 35, tzinfo=UTC)
-FAILS = START + timedelta(minutes=20, seconds=4)
-LASTS = timedelta(minutes=12)
+FAILS_AT = START + FAILS
 EVER = datetime(2026, 1, 1, tzinfo=UTC)
 VEHICLES = pl.DataFrame(
     {"vehicle_id": ["v1", "v2"], "valid_from": [EVER] * 2, "vehicle_type": ["sedan", None]},
     schema_overrides={"valid_from": pl.Datetime("us", "UTC")},
 )
-
-
-@cache
-def model() -> FleetModel:
-    early = pl.concat(
-        telemetry_days(v, 4, signals=SIGNALS, seed=n) for v, n in (("v1", 0), ("v2", 20))
-    )
-    every_day = read_catalogue().model_copy(update={"evaluation_share": 0.0})
-    copies = []
-    for seed in (1, 2, 3):
-        chosen = Chosen(kinds=("bias", "dropout", "stuck"), split="train", untouched=0.0)
-        changed, truth = inject(early, plan(early, seed, chosen, every_day))
-        copies.append(Copy(frame_of(changed), truth))
-    return train(frame_of(early), copies, {"v1": "sedan"}, Recipe(seed=3, folds=2))
 
 
 def served(*states: tuple[datetime, str, Serving]) -> ModelBook:
@@ -69,7 +46,7 @@ def served(*states: tuple[datetime, str, Serving]) -> ModelBook:
         rows.append(
             AuditRow(number, valid_from, valid_from, "test", group, action, before, after, "test")  # type: ignore[arg-type]
         )
-    return ModelBook(rows, VEHICLES, lambda *_: (), lambda *_: model())
+    return ModelBook(rows, VEHICLES, lambda *_: (), lambda *_: small_model())
 
 
 ALWAYS = served((EVER, "sedan", Serving(FIRST)), (EVER, "fleet", Serving(FIRST)))
@@ -78,16 +55,8 @@ ALWAYS = served((EVER, "sedan", Serving(FIRST)), (EVER, "fleet", Serving(FIRST))
 @cache
 def messages() -> tuple[bytes, ...]:
     """50 minutes over the turn of the hour; v1 sends null for its engine speed for 12 of them."""
-    found = []
-    for vehicle_id, seed in (("v1", 90), ("v2", 91)):
-        rows = healthy(vehicle_id, minutes=50, signals=SIGNALS, seed=seed, begin=START)
-        for row in rows.select("vehicle_id", "event_time", *SIGNALS).iter_rows(named=True):
-            when = row.pop("event_time")
-            value = {n: v if isinstance(v, str) else float(v) for n, v in row.items()}
-            if vehicle_id == "v1" and FAILS <= when < FAILS + LASTS:
-                value["engine_rpm"] = None
-            found.append(json.dumps(value | {"timestamp": when.isoformat()}).encode())
-    return tuple(found)
+    both = (*failing_drive("v1"), *failing_drive("v2", 91, fails=False))
+    return tuple(message for _, message in both)
 
 
 def score(lake: Lake, book: ModelBook) -> None:
@@ -129,9 +98,9 @@ def test_a_fault_over_the_turn_of_the_hour_is_one_anomaly_with_its_bounds(whole:
     one = found.row(0, named=True)
     assert one["vehicle_id"] == "v1"
     assert one["event_hour"] == "2026-02-02T04"
-    assert one["started_at"] == FAILS
-    assert abs(one["ended_at"] - (FAILS + LASTS)) <= timedelta(seconds=2)
-    assert one["detected_at"] - FAILS <= timedelta(seconds=40)
+    assert one["started_at"] == FAILS_AT
+    assert abs(one["ended_at"] - (FAILS_AT + LASTS)) <= timedelta(seconds=2)
+    assert one["detected_at"] - FAILS_AT <= timedelta(seconds=40)
     assert (one["fault"], one["anomaly_type"]) == ("dropout/engine_rpm", "sensor_failure")
     assert (one["stage"], one["state"], one["model_id"]) == ("live", "closed", FIRST)
     evidence = json.loads(one["evidence"])
@@ -145,7 +114,7 @@ def test_it_stands_beside_what_the_rules_found_and_shares_its_finding(whole: Lak
     rows = of(whole, "anomalies").filter(
         pl.col("vehicle_id") == "v1",
         pl.col("anomaly_type") == "sensor_failure",
-        pl.col("ended_at") >= FAILS,
+        pl.col("ended_at") >= FAILS_AT,
     )
     assert set(rows["source"]) == {"rule", "model"}
     assert rows["finding_id"].n_unique() == 1
