@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
@@ -12,8 +12,14 @@ import polars as pl
 from fleet_assets.injection.catalogue import read_catalogue
 from fleet_assets.injection.inject import inject
 from fleet_assets.injection.plan import Chosen, plan
+from fleet_assets.lake.artifacts import Artifacts
+from fleet_assets.model_choice.audit import Request
+from fleet_assets.model_choice.rollout import first
+from fleet_assets.model_store import save_model
 from fleet_assets.models.fleet_model import FleetModel
 from fleet_assets.models.training import Copy, Recipe, train
+from fleet_assets.warehouse.model_audit import change_audit
+from fleet_assets.warehouse.model_versions import ModelVersion, note_version
 from tests.injection_data import healthy
 from tests.model_data import frame_of, telemetry_days
 
@@ -49,3 +55,21 @@ def failing_drive(
         if fails and start + FAILS <= when < start + FAILS + LASTS:
             value["engine_rpm"] = None
         yield when, json.dumps(value | {"timestamp": when.isoformat()}).encode()
+
+
+def let_serve(
+    model: FleetModel, lake_url: str, postgres_url: str, groups: Sequence[str], since: datetime
+) -> str:
+    """Saves a model and lets it serve groups that none has served; gives its id."""
+    version_id = save_model(Artifacts(lake_url), model, {})
+    now = datetime.now(UTC)
+    note_version(
+        postgres_url,
+        ModelVersion(
+            version_id, {"seed": 3}, "ts-test", "test", now, "test", now, now, tuple(groups)
+        ),
+    )
+    for group in groups:
+        request = Request(group, now, "test", "none has served it", since)
+        change_audit(postgres_url, lambda rows, r=request: first(rows, r, version_id))  # type: ignore[misc]
+    return version_id
