@@ -83,6 +83,13 @@ def test_models_judge_what_was_sent(
         assert (judged_windows, anomalies) == (windows["len"].sum(), found)
         assert 1 <= also_by_rules <= found
 
+        pins = query(
+            run.postgres_url,
+            "select event_hour, vehicle_group, version from warehouse.input_pins"
+            " where input = 'model' order by 1",
+        )
+        assert pins == [(hour, "sedan", model_id) for hour in HOURS]
+
         # by hand, the same rows
         before = run.rows("model_anomalies").sort("anomaly_id")
         tags = {RANGE_START: HOURS[0], RANGE_END: HOURS[1]}
