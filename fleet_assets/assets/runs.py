@@ -13,8 +13,8 @@ RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
 PARTITION = "dagster/partition"
 HOURS_TAG = "fleet/hours"
-"""Tag of a run over hours (or days) that lie apart: all of them, with commas between. Dagster knows ranges
-only, so such a run has the first hour as its partition and tells of the others by itself."""
+"""Tag of a run over hours (or days) that lie apart: all of them, with commas between. Dagster knows
+ranges only, so such a run has the first one as its partition and tells of the others by itself."""
 _UNFINISHED = [
     DagsterRunStatus.QUEUED,
     DagsterRunStatus.NOT_STARTED,
