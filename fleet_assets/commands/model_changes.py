@@ -18,7 +18,7 @@ _MODEL = typer.Argument(metavar="MODEL", help="Id of a model, or how that begins
 _WHY = typer.Option("--why", help="The reason; it is kept.")
 _FROM = typer.Option(
     "--from", help="Event hour from which it counts (UTC); default: the next one. An earlier one"
-    " pins hours anew that were scored.",
+    " has hours scored anew.",
 )  # fmt: skip
 
 
@@ -159,8 +159,7 @@ def _tell(url: str, lake_url: str, rows: list[AuditRow], refused: dict[str, str]
         if row.valid_from < row.made_at.replace(minute=0, second=0, microsecond=0):
             typer.echo(
                 f"  Hours from {row.valid_from:%Y-%m-%d %H}:00 to {row.made_at:%Y-%m-%d %H}:00 UTC"
-                " that were scored keep their model until they are scored anew: backfill the job"
-                " `scoring` over them with `repin: true`."
+                " are scored anew with it."
             )
     for group, why in refused.items():
         typer.echo(f"{group}: {why}", err=True)

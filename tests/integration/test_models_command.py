@@ -158,7 +158,7 @@ def test_an_earlier_hour_pins_anew_and_says_what_is_to_be_scored(fleet: Fleet) -
         "promote", first, "--group", "van", "--why", "history", "--from", "2026-01-05T07"
     )
     assert "Hours from 2026-01-05 07:00 to" in told
-    assert "`repin: true`" in told
+    assert "are scored anew with it" in told
     assert serving_at(read_audit(fleet.url), "van", at) == Serving(first)
     assert serving_at(read_audit(fleet.url), "van", at - timedelta(hours=1)) is None
 
