@@ -31,9 +31,9 @@ COMMAND_MODULES = (
     "upkeep",
     "rules",
     "features",
-    "models",
     "backtest",
     "anomalies",
+    "model_training",  # after the module of the group `fleet models`
 )
 
 app = typer.Typer(

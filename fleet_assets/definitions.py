@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from dagster import (
-    AssetsDefinition,
     AssetSelection,
     DefaultScheduleStatus,
     Definitions,
-    PartitionsDefinition,
     ScheduleDefinition,
     define_asset_job,
     definitions,
     in_process_executor,
 )
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from fleet_assets.assets.anomalies_topic import build_anomalies_topic
 from fleet_assets.assets.baselines import build_feature_days, build_vehicle_baselines
@@ -34,11 +31,18 @@ from fleet_assets.assets.ingest import ingest_assets, landing_job
 from fleet_assets.assets.lake_upkeep import lake_upkeep, lake_upkeep_job, lake_upkeep_schedule
 from fleet_assets.assets.ledger import ledger_spec
 from fleet_assets.assets.marts import build_marts
+from fleet_assets.assets.models import (
+    DAILY,
+    build_feature_drift,
+    build_model_choice,
+    build_vehicle_models,
+    daily_schedule,
+)
 from fleet_assets.assets.platform import Platform
 from fleet_assets.assets.rule_volume import build_rule_volume
 from fleet_assets.assets.rules import BY_HAND, build_rules
-from fleet_assets.assets.scoring import build_scoring
 from fleet_assets.assets.telemetry import build_telemetry_assets
+from fleet_assets.assets.training import TRAIN, build_training, training_schedule
 from fleet_assets.assets.upkeep import upkeep_job, upkeep_schedule
 from fleet_assets.assets.vehicle_hours import build_vehicle_hours
 from fleet_assets.assets.warehouse import build_warehouse_load
@@ -51,7 +55,7 @@ from sensors.landing import build_landing_sensor
 from sensors.ledger import build_ledger_sensor
 from sensors.refresh import REFRESH_JOB, build_refresh_sensor
 from sensors.rules import RULES_JOB, build_rules_sensor
-from sensors.scoring import SCORING_JOB, build_scoring_sensor
+from sensors.training import build_training_sensor
 
 
 def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitions:
@@ -83,15 +87,45 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
         description="From raw_telemetry to the marts, for the hours of the run.",
     )
     rules = [build_rules(partitions_def), build_anomalies_topic(), build_rule_volume()]
-    rules_job = _job(RULES_JOB, rules, partitions_def, "telemetry to trips and anomalies")
+    rules_job = define_asset_job(
+        RULES_JOB,
+        selection=AssetSelection.assets(*rules) | AssetSelection.checks_for_assets(*rules),
+        partitions_def=partitions_def,
+        executor_def=in_process_executor,
+        description="From telemetry to trips and anomalies, for the hours of the run.",
+    )
     features = build_features(partitions_def)
-    features_job = _job(FEATURES_JOB, [features], partitions_def, "telemetry to feature windows")
+    features_job = define_asset_job(
+        FEATURES_JOB,
+        selection=AssetSelection.assets(features) | AssetSelection.checks_for_assets(features),
+        partitions_def=partitions_def,
+        executor_def=in_process_executor,
+        description="From telemetry to feature windows, for the hours of the run.",
+    )
     by_day = days(platform.settings)
     baselines = [build_feature_days(by_day), build_vehicle_baselines(by_day)]
-    baselines_job = _job(BASELINES_JOB, baselines, by_day, "feature windows to what is usual")
-    scoring = build_scoring(partitions_def)
-    scoring_job = _job(
-        SCORING_JOB, [scoring], partitions_def, "feature windows to what models find"
+    baselines_job = define_asset_job(
+        BASELINES_JOB,
+        selection=AssetSelection.assets(*baselines) | AssetSelection.checks_for_assets(*baselines),
+        partitions_def=by_day,
+        executor_def=in_process_executor,
+        description="From feature windows to what is usual, for the days of the run.",
+    )
+    training, drift = build_training(), build_feature_drift()
+    daily_models = [build_vehicle_models(), build_model_choice()]
+    training_job = define_asset_job(
+        TRAIN,
+        selection=AssetSelection.assets(training, *daily_models)
+        | AssetSelection.checks_for_assets(training),
+        executor_def=in_process_executor,
+        description="A training set, a model and what follows from it: weekly, or when drift asks.",
+    )
+    daily_job = define_asset_job(
+        DAILY,
+        selection=AssetSelection.assets(drift, *daily_models)
+        | AssetSelection.checks_for_assets(drift),
+        executor_def=in_process_executor,
+        description="Drift, vehicles' models and which version serves, once a day.",
     )
     publish_job = define_asset_job(
         "dead_letters",
@@ -113,7 +147,9 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
             *rules,
             features,
             *baselines,
-            scoring,
+            training,
+            drift,
+            *daily_models,
             *BY_HAND,
             ledger_spec,
             dlq_published_spec(partitions_def),
@@ -132,7 +168,8 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
             rules_job,
             features_job,
             baselines_job,
-            scoring_job,
+            training_job,
+            daily_job,
             publish_job,
             verify_job,
             upkeep_job,
@@ -146,6 +183,8 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
             ),
             upkeep_schedule,
             lake_upkeep_schedule,
+            training_schedule(training_job),
+            daily_schedule(daily_job),
         ],
         sensors=[
             build_landing_sensor(platform),
@@ -153,26 +192,13 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
             build_rules_sensor(platform, rules_job),
             build_features_sensor(platform, features_job),
             build_baselines_sensor(platform, baselines_job),
-            build_scoring_sensor(platform, scoring_job),
+            build_training_sensor(platform, training_job),
             build_dlq_sensor(platform, publish_job),
             build_freshness_sensor(platform),
             build_ledger_sensor(platform),
         ],
         resources={"platform": platform, **(resource_overrides or {})},
         executor=in_process_executor,
-    )
-
-
-def _job(
-    name: str, assets: Sequence[AssetsDefinition], partitions_def: PartitionsDefinition, what: str
-) -> UnresolvedAssetJobDefinition:
-    """A job over all of some assets, with their checks."""
-    return define_asset_job(
-        name,
-        selection=AssetSelection.assets(*assets) | AssetSelection.checks_for_assets(*assets),
-        partitions_def=partitions_def,
-        executor_def=in_process_executor,
-        description=f"From {what}, for the partitions of the run.",
     )
 
 

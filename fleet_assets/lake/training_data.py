@@ -149,20 +149,55 @@ def choose(
     Returns:
         In order of day and vehicle.
     """
-    driven = _driven_hours(lake, span).filter(pl.col("vehicle_id").is_in(list(types)))
-    by_day: dict[str, dict[date, list[str]]] = {}
-    for who, day, hours in driven.iter_rows():
-        by_day.setdefault(who, {})[day] = hours
-    catalogue = read_catalogue()
-    mine = {
-        who: {d: hours for d, hours in days.items() if split_of(who, d, catalogue) == wanted.split}
-        for who, days in by_day.items()
-    }
-    vehicles = _in_turns([who for who, days in mine.items() if days], types, wanted)
+    mine = driven_days(lake, span, types, wanted.split)
+    vehicles = _in_turns(mine, types, wanted)
     least, most = wanted.hours_of_vehicle
     share = min(max(wanted.hours / max(len(vehicles), 1), least), most)
     chosen = chain.from_iterable(_of_vehicle(who, mine[who], share, wanted) for who in vehicles)
     return tuple(sorted(chosen, key=lambda each: (each.day, each.vehicle_id)))
+
+
+def driven_days(
+    lake: Lake, span: Span, types: Mapping[str, str], split: Split
+) -> dict[str, dict[date, list[str]]]:
+    """By vehicle and day of a split, the keys of the hours in which it was driven, in order.
+
+    Args:
+        lake: the lake.
+        span: the days.
+        types: its vehicles are wanted.
+        split: vehicles without a day of it are left out.
+    """
+    catalogue = read_catalogue()
+    found: dict[str, dict[date, list[str]]] = {}
+    driven = _driven_hours(lake, span).filter(pl.col("vehicle_id").is_in(list(types)))
+    for who, day, hours in driven.iter_rows():
+        if split_of(who, day, catalogue) == split:
+            found.setdefault(who, {})[day] = hours
+    return found
+
+
+def newest_hours(who: str, days: Mapping[date, list[str]], hours: float) -> list[VehicleDay]:
+    """A vehicle's newest days, so many driven hours in all; of a long day, its newest hours.
+
+    Args:
+        who: the vehicle.
+        days: by day, the hours in which it was driven.
+        hours: wanted.
+    """
+    longest = _longest(hours)
+    found: list[VehicleDay] = []
+    for day in sorted(days, reverse=True):
+        if sum(each.driven_hours for each in found) >= hours:
+            break
+        taken = days[day][-longest:]
+        found.append(VehicleDay(who, day, taken[0], taken[-1], len(taken)))
+    return found
+
+
+def _longest(hours: float) -> int:
+    """Most driven hours of a day, so that they are spread over LEAST_DAYS."""
+    return max(LEAST_DAYS, round(hours / LEAST_DAYS))
 
 
 def _driven_hours(lake: Lake, span: Span) -> pl.DataFrame:
@@ -199,8 +234,7 @@ def _in_turns(vehicles: Iterable[str], types: Mapping[str, str], wanted: Wanted)
 def _of_vehicle(
     who: str, days: Mapping[date, list[str]], share: float, wanted: Wanted
 ) -> Iterator[VehicleDay]:
-    longest = max(LEAST_DAYS, round(share / LEAST_DAYS))
-    left = share
+    longest, left = _longest(share), share
     for day in sorted(days, key=lambda day: digest("days", wanted.seed, who, day)):
         if left <= 0:
             return

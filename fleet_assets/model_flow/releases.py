@@ -92,6 +92,7 @@ def newest(
     model_id: str,
     serving_on: date,
     vehicle_ids: Collection[str] | None = None,
+    before: date = date.max,
 ) -> dict[str, tuple[Index, Fitted]]:
     """The release that counts for each vehicle on a day.
 
@@ -100,10 +101,11 @@ def newest(
         model_id: the model.
         serving_on: releases that serve later are left out.
         vehicle_ids: only these; None: all.
+        before: releases of this day and later ones are left out.
     """
     found: dict[str, tuple[Index, Fitted]] = {}
     for index in indexes(artifacts, model_id):
-        if index.serves_from <= serving_on:
+        if index.serves_from <= serving_on and index.day < before:
             for who, fitted in index.vehicles.items():
                 if vehicle_ids is None or who in vehicle_ids:
                     found[who] = index, fitted

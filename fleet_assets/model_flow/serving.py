@@ -37,5 +37,11 @@ def model_for(
         if key not in shards:
             shards[key] = read_release(artifacts, index, fitted.shard)
         whole = shards[key]
-        chosen.append(Release({who: whole.vehicles[who]}, {who: whole.offsets.get(who, {})}))
+        chosen.append(
+            Release(
+                {who: whole.vehicles[who]},
+                {who: whole.offsets.get(who, {})},
+                {who: whole.types[who]} if who in whole.types else {},
+            )
+        )
     return overlaid(model, chosen)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any, Final
@@ -39,18 +39,20 @@ from fleet_assets.lake.training_data import (
 from fleet_assets.model_flow.frames import faulty_frame, healthy_frame
 from fleet_assets.model_flow.incidents import Known, known_of
 from fleet_assets.models.frame import INPUTS, KEY
-from fleet_assets.models.training import Copy
+from fleet_assets.models.training import Copy, Progress, TooLittleDataError, silent
 
 SENSOR_KINDS: Final = ("bias", "stuck", "dropout", "gps_jump")
 """Drawn on top: what has to be found is one in many of all kinds and signals."""
+__all__ = [
+    "Progress",
+    "SetSettings",
+    "TrainingSet",
+    "make_training_set",
+    "read_training_set",
+    "silent",
+]
 FORM: Final = 1
 """Another one names other sets: raise it when the same settings make other rows."""
-Progress = Callable[[str, float], None]
-"""Told what is done, and which share of the whole is done (0 to 1)."""
-
-
-def silent(_: str, __: float) -> None:
-    """Progress that nobody follows."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def make_training_set(
         Its id, `ts-…`.
 
     Raises:
-        FleetError: there is no data to make it of.
+        TooLittleDataError: there is no data to make it of.
     """
     span = span_of(lake, settings)
     wanted = Wanted(
@@ -129,7 +131,7 @@ def make_training_set(
     )  # fmt: skip
     chosen = choose(lake, span, types, wanted)
     if not chosen:
-        raise FleetError(
+        raise TooLittleDataError(
             f"No vehicle of the register was driven on a day for training from {span.first_day} to"
             f" {span.last_day}. Wait for more data, or import the vehicles."
         )
@@ -210,7 +212,7 @@ def span_of(lake: Lake, settings: SetSettings) -> Span:
     """The days that settings ask for.
 
     Raises:
-        FleetError: there is no data.
+        TooLittleDataError: there is no data.
     """
     days = days_with_data(lake)
     if settings.last_day is not None:
@@ -218,7 +220,7 @@ def span_of(lake: Lake, settings: SetSettings) -> Span:
         days = [*days, settings.last_day] if days else []  # as if the day after had begun
     span = newest_span(days, settings.span_days)
     if span is None:
-        raise FleetError(
+        raise TooLittleDataError(
             "There is no data yet (vehicle_hours is empty): send telemetry, then train."
         )
     return span

@@ -16,10 +16,12 @@ class Release:
     Attributes:
         vehicles: by id.
         offsets: of vehicles that the detector was not trained on; see `settling`.
+        types: vehicle type by vehicle.
     """
 
     vehicles: Mapping[str, Vehicle]
     offsets: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    types: Mapping[str, str] = field(default_factory=dict)
 
 
 def overlaid(model: FleetModel, releases: Sequence[Release]) -> FleetModel:
@@ -29,8 +31,9 @@ def overlaid(model: FleetModel, releases: Sequence[Release]) -> FleetModel:
         model: as trained.
         releases: the oldest first; of a vehicle that is in several, the last one counts.
     """
-    vehicles, offsets = dict(model.vehicles), dict(model.offsets)
+    vehicles, offsets, types = dict(model.vehicles), dict(model.offsets), dict(model.types)
     for release in releases:
         vehicles |= release.vehicles
         offsets |= {who: release.offsets.get(who, {}) for who in release.vehicles}
-    return replace(model, vehicles=vehicles, offsets=offsets)
+        types |= release.types
+    return replace(model, vehicles=vehicles, offsets=offsets, types=types)

@@ -94,13 +94,28 @@ class _Told:
         return _Told(self.evidence.filter(kept), self.labels.filter(kept), self.fold[flags])
 
 
+class TooLittleDataError(FleetError):
+    """There is too little to train on; the message says how much there is and is needed."""
+
+
+Progress = Callable[[str, float], None]
+"""Told what is being done, and which share of the whole is done (0 to 1)."""
 SAME: Final = Recipe()
 LEAST_FAULTS: Final = 20
 """Injected faults without which nothing is trained."""
 
 
+def silent(_: str, __: float) -> None:
+    """Progress that nobody follows."""
+
+
 def train(
-    healthy: pl.DataFrame, copies: Sequence[Copy], types: Mapping[str, str], recipe: Recipe = SAME
+    healthy: pl.DataFrame,
+    copies: Sequence[Copy],
+    types: Mapping[str, str],
+    recipe: Recipe = SAME,
+    *,
+    progress: Progress = silent,
 ) -> FleetModel:
     """Trains everything.
 
@@ -109,23 +124,30 @@ def train(
         copies: the same days with faults.
         types: vehicle type by vehicle.
         recipe: how.
+        progress: is told how far it is.
 
     Raises:
-        FleetError: there is too little to learn from; what there is and what is needed.
+        TooLittleDataError: there is too little to learn from; what there is and what is needed.
     """
     counts = healthy.group_by("vehicle_id").len()
     known = counts.filter(pl.col("len") >= recipe.least_windows)["vehicle_id"].sort().to_list()
     ranked = counts.sort("len", "vehicle_id", descending=[True, False])["vehicle_id"].to_list()
-    vehicles = dict(_vehicles(healthy, recipe))
     _refuse_too_little(counts, copies, recipe)
+    progress(f"forests of {len(known)} vehicles", 0.0)
+    vehicles = dict(_vehicles(healthy, recipe))
     group = fit_group(healthy, recipe.seed)
+    progress("evidence of known vehicles, each by its other days", 0.1)
     own = _told(healthy, copies, known, day_folds(recipe), _by_own, recipe)
+    progress("evidence of vehicles by the others", 0.4)
     strange = _told(healthy, copies, ranked, _vehicle_folds(ranked, recipe), _by_others, recipe)
+    progress("classifiers, thresholds and confidence", 0.6)
+    of_known = _detector(own, recipe)
+    progress("the same for vehicles that are not known", 0.8)
     return FleetModel(
         fit_isolations(healthy, types, recipe.seed),
         dict(types),
         vehicles | {GROUP: group},
-        _detector(own, recipe),
+        of_known,
         _detector(strange, recipe) if len(ranked) > 1 else None,
     )
 
@@ -141,13 +163,13 @@ def least_to_train(recipe: Recipe) -> int:
 def _refuse_too_little(counts: pl.DataFrame, copies: Sequence[Copy], recipe: Recipe) -> None:
     least, most = least_to_train(recipe), int(counts["len"].max() or 0)  # type: ignore[arg-type]
     if most < least:
-        raise FleetError(
+        raise TooLittleDataError(
             f"Too little to train on: the vehicle with most healthy windows has {most}, at least"
             f" {least} of one vehicle are needed ({least / 360:.1f} hours). Wait for more data."
         )
     faults = sum(copy.truth.height for copy in copies)
     if faults < LEAST_FAULTS:
-        raise FleetError(
+        raise TooLittleDataError(
             f"Too few faults to train on: {faults}, at least {LEAST_FAULTS}. Take more hours or"
             " more passes."
         )

@@ -1,0 +1,66 @@
+"""What is done for all models of an installation on a day."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import date
+
+from fleet_assets.lake.store import Lake
+from fleet_assets.model_choice.audit import state_of
+from fleet_assets.model_flow.groups import groups_of_register
+from fleet_assets.model_flow.incidents import feedback_of
+from fleet_assets.model_flow.training_sets import Progress, silent
+from fleet_assets.model_flow.vehicle_models import Refreshed, refresh_vehicles
+from fleet_assets.warehouse.model_registry import drift_rows, read_audit, versions
+
+
+def models_at_work(postgres_url: str) -> dict[str, list[str]]:
+    """Champions, challengers and the newest models, each with its groups."""
+    audit, known = read_audit(postgres_url), versions(postgres_url)
+    found: dict[str, list[str]] = {}
+    for group in sorted({group for each in known for group in each.groups}):
+        state = state_of(audit, group)
+        newest = next(each for each in known if group in each.groups).version_id
+        serving = (state.champion, state.challenger) if state else ()
+        for model_id in dict.fromkeys((*serving, newest)):
+            if model_id is not None:
+                found.setdefault(model_id, []).append(group)
+    return found
+
+
+def refresh_all(
+    lake: Lake,
+    postgres_url: str,
+    day: date,
+    *,
+    drifted: Collection[str] = (),
+    repin: date | None = None,
+    progress: Progress = silent,
+) -> dict[str, Refreshed]:
+    """Brings the vehicles of all models at work up to a day.
+
+    Args:
+        lake: the lake.
+        postgres_url: the warehouse.
+        day: newest day (UTC) that is learnt from.
+        drifted: groups that have drifted.
+        repin: release the day once more, to serve from this day on.
+        progress: is told how far it is.
+
+    Returns:
+        What became of each model's vehicles.
+    """
+    register, feedback = groups_of_register(postgres_url), feedback_of(postgres_url)
+    done = {}
+    for model_id, groups in models_at_work(postgres_url).items():
+        types = {who: group for who, group in register.items() if group in groups}
+        done[model_id] = refresh_vehicles(
+            lake, model_id, day, types, feedback, drifted=drifted, repin=repin, progress=progress
+        )
+    return done
+
+
+def drifted_groups(postgres_url: str, day: date) -> list[str]:
+    """Groups with an alarm in the reports of a day."""
+    rows = drift_rows(postgres_url, day, day).filter("alarm")
+    return sorted(rows["vehicle_type"].unique())

@@ -1,0 +1,257 @@
+"""Vehicles day by day: refitted, made known, recalibrated or kept, and stored where they changed.
+
+Only days for training are learnt from, so evaluation days stay unseen by vehicles' forests too.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Final, Literal
+
+import polars as pl
+
+from fleet_assets.lake.artifacts import Artifacts
+from fleet_assets.lake.store import Lake
+from fleet_assets.lake.training_data import Span, VehicleDay, chunks, driven_days, newest_hours
+from fleet_assets.model_flow.frames import healthy_frame
+from fleet_assets.model_flow.incidents import Known, known_of
+from fleet_assets.model_flow.releases import (
+    SHARD_VEHICLES,
+    Fitted,
+    Index,
+    indexes,
+    newest,
+    read_release,
+    write_release,
+)
+from fleet_assets.model_flow.training_sets import Progress, silent
+from fleet_assets.model_store import load_model
+from fleet_assets.models.evidence import GROUP
+from fleet_assets.models.fleet_model import FleetModel
+from fleet_assets.models.frame import KEY
+from fleet_assets.models.recalibration import recalibrated
+from fleet_assets.models.releases import Release
+from fleet_assets.models.settling import settled
+from fleet_assets.models.training import Recipe, least_to_train
+from fleet_assets.models.vehicle import Vehicle, fit_vehicle
+from partitions.hours import hour_key
+
+What = Literal["fitted", "settled", "recalibrated"]
+SPAN: Final = timedelta(days=30)
+"""How far back a vehicle's windows may lie."""
+HOURS: Final = 8.0
+"""Driven hours that a vehicle is fitted on: the newest ones."""
+REFIT_HOURS: Final = 4
+"""New driven hours from which on a vehicle is refitted."""
+RECALIBRATION_HOURS: Final = 1
+"""New driven hours from which on it is recalibrated."""
+MOST_VEHICLES: Final = 15_000
+"""Vehicles that are worked on in one release, those with most new hours first."""
+
+
+@dataclass(frozen=True)
+class Due:
+    """What is to be done for a vehicle.
+
+    Attributes:
+        what: fitted, settled or recalibrated.
+        since: what is new begins here.
+        new_hours: driven hours since then.
+    """
+
+    what: What
+    since: datetime
+    new_hours: int
+
+
+@dataclass(frozen=True)
+class Refreshed:
+    """What became of a model's vehicles on a day.
+
+    Attributes:
+        index: the release; None: nothing has changed.
+        counts: vehicles by what was done, `kept` among them.
+        is_old: the day was released before, nothing was done now.
+        seconds: that it took.
+    """
+
+    index: Index | None
+    counts: Mapping[str, int]
+    is_old: bool
+    seconds: float
+
+
+def refresh_vehicles(
+    lake: Lake,
+    model_id: str,
+    day: date,
+    types: Mapping[str, str],
+    feedback: pl.DataFrame,
+    *,
+    drifted: Collection[str] = (),
+    repin: date | None = None,
+    now: datetime | None = None,
+    progress: Progress = silent,
+) -> Refreshed:
+    """Releases what has changed of a model's vehicles up to a day; again, it does nothing.
+
+    Args:
+        lake: the lake.
+        model_id: `fm-…`.
+        day: newest day (UTC) that is learnt from.
+        types: group by vehicle, of the vehicles that the model may judge.
+        feedback: rows of `incidents.FEEDBACK_SCHEMA`.
+        drifted: groups that have drifted: their vehicles are refitted if there is anything new.
+        repin: release the day once more, to serve from this day on; days that were judged before
+            are judged otherwise when they are scored again.
+        now: the moment of the release; it serves from the next day (UTC) on.
+        progress: is told how far it is.
+    """
+    started = datetime.now(UTC)
+    artifacts = Artifacts(lake.url)
+    before = [each for each in indexes(artifacts, model_id) if each.day == day]
+    if before and repin is None:
+        counts = Counter(each.what for each in before[-1].vehicles.values())
+        return Refreshed(before[-1], counts, is_old=True, seconds=0.0)
+    model, card = load_model(artifacts, model_id)
+    driven = driven_days(lake, Span(day - SPAN + timedelta(days=1), day), types, "train")
+    recipe = Recipe(**card["recipe"])
+    released = newest(artifacts, model_id, date.max, before=day)
+    due = due_vehicles(released, model, card, driven, recipe, drifted, types)
+    names = sorted(due, key=lambda who: (-due[who].new_hours, who))[:MOST_VEHICLES]
+    known = known_of(lake, feedback, Span(day - SPAN, day))
+    shards: dict[int, Release] = {}
+    fitted: dict[str, Fitted] = {}
+    for number, start in enumerate(range(0, len(names), SHARD_VEHICLES)):
+        mine = sorted(names[start : start + SHARD_VEHICLES])
+        progress(f"{model_id}: {start} of {len(names)} vehicles", start / len(names))
+        shards[number], told = _shard(
+            lake, artifacts, released, model, recipe, mine, due, driven, known, types, number
+        )
+        fitted |= told
+    counts = Counter(each.what for each in fitted.values())
+    counts["kept"] = len((set(model.vehicles) | set(released)) & set(types) - set(fitted))
+    if not fitted and repin is None:
+        return Refreshed(None, counts, is_old=False, seconds=_since(started))
+    today = (now or datetime.now(UTC)).date()
+    serves_from = repin or max(today, day) + timedelta(days=1)
+    index = Index(model_id, day, len(before) + 1, serves_from, fitted)
+    write_release(artifacts, index, shards)
+    return Refreshed(index, counts, is_old=False, seconds=_since(started))
+
+
+def _since(started: datetime) -> float:
+    return (datetime.now(UTC) - started).total_seconds()
+
+
+def due_vehicles(
+    released: Mapping[str, tuple[Index, Fitted]],
+    model: FleetModel,
+    card: Mapping[str, object],
+    driven: Mapping[str, Mapping[date, list[str]]],
+    recipe: Recipe,
+    drifted: Collection[str],
+    types: Mapping[str, str],
+) -> dict[str, Due]:
+    """Which vehicles have enough that is new.
+
+    Args:
+        released: the release that counts for each vehicle, of those before.
+        model: as trained.
+        card: of the model.
+        driven: by vehicle and day for training, the hours in which it was driven.
+        recipe: of the training.
+        drifted: groups whose vehicles are refitted if there is anything new.
+        types: group by vehicle.
+    """
+    trained_until = datetime.fromisoformat(str(card["data"]["to"]))  # type: ignore[index]
+    least = least_to_train(recipe) / 360
+    found: dict[str, Due] = {}
+    for who, days in driven.items():
+        is_trained = who in model.vehicles and who != GROUP
+        since = trained_until
+        if who in released:
+            since = datetime.fromisoformat(released[who][1].until)
+        is_known = is_trained or who in released
+        hours = [hour for each in days.values() for hour in each]
+        if not is_known:
+            if len(hours) >= least:
+                found[who] = Due("settled", datetime.min.replace(tzinfo=UTC), len(hours))
+            continue
+        last_seen = hour_key(since - timedelta(microseconds=1))
+        new = sum(hour > last_seen for hour in hours)
+        refit: What = "fitted" if is_trained else "settled"
+        if new >= REFIT_HOURS or (new and types[who] in drifted):
+            found[who] = Due(refit, since, new)
+        elif new >= RECALIBRATION_HOURS:
+            found[who] = Due("recalibrated", since, new)
+    return found
+
+
+def _shard(
+    lake: Lake,
+    artifacts: Artifacts,
+    released: Mapping[str, tuple[Index, Fitted]],
+    model: FleetModel,
+    recipe: Recipe,
+    names: Sequence[str],
+    due: Mapping[str, Due],
+    driven: Mapping[str, Mapping[date, list[str]]],
+    known: Known,
+    types: Mapping[str, str],
+    number: int,
+) -> tuple[Release, dict[str, Fitted]]:
+    """Works on some vehicles; those with too few healthy windows after all are left out."""
+    wanted = [day for who in names for day in newest_hours(who, driven[who], HOURS)]
+    vehicles: dict[str, Vehicle] = {}
+    offsets: dict[str, Mapping[str, float]] = {}
+    told: dict[str, Fitted] = {}
+    for who, frame in _frames(lake, wanted, known):
+        task = due[who]
+        fresh = frame.filter(pl.col("window_end") > task.since)
+        if task.what == "recalibrated":
+            vehicle, less = _known(artifacts, model, released, who)
+            vehicles[who] = recalibrated(vehicle, fresh)
+            if less:
+                offsets[who] = less
+        elif frame.height < least_to_train(recipe):
+            continue
+        elif task.what == "fitted":
+            vehicles[who] = fit_vehicle(frame, recipe.seed)
+        else:
+            made = settled(replace(model, vehicles={GROUP: model.vehicles[GROUP]}), frame, recipe)
+            vehicles[who], offsets[who] = made.vehicles[who], made.offsets[who]
+        told[who] = Fitted(task.what, str(frame["window_end"].max()), frame.height, number)
+    return Release(vehicles, offsets, {who: types[who] for who in vehicles}), told
+
+
+def _known(
+    artifacts: Artifacts,
+    model: FleetModel,
+    old: Mapping[str, tuple[Index, Fitted]],
+    who: str,
+) -> tuple[Vehicle, Mapping[str, float]]:
+    """A vehicle as it was released last, or trained."""
+    if who not in old:
+        return model.vehicles[who], model.offsets.get(who, {})
+    index, fitted = old[who]
+    release = read_release(artifacts, index, fitted.shard)
+    return release.vehicles[who], release.offsets.get(who, {})
+
+
+def _frames(
+    lake: Lake, wanted: Sequence[VehicleDay], known: Known
+) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Healthy windows of each vehicle."""
+    parts = [
+        healthy_frame(chunk, known.incidents)
+        for chunk in chunks(lake, sorted(wanted, key=lambda each: (each.day, each.vehicle_id)))
+    ]
+    if not parts:
+        return
+    frame = pl.concat(parts).sort(KEY)
+    for (who,), mine in frame.group_by("vehicle_id", maintain_order=True):
+        yield str(who), mine

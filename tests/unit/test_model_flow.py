@@ -1,0 +1,171 @@
+"""Drift from feature_days, groups of the register, vehicles that move with few new windows."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from fleet_assets.lake.artifacts import Artifacts
+from fleet_assets.lake.marks import app_id
+from fleet_assets.lake.store import Lake
+from fleet_assets.lake.training_data import Span, newest_hours, newest_span
+from fleet_assets.model_flow.drift import NothingToReportError, drift_report, vehicle_days
+from fleet_assets.model_flow.groups import groups_of
+from fleet_assets.model_flow.releases import Fitted, Index, indexes, newest, write_release
+from fleet_assets.models.frame import INPUTS
+from fleet_assets.models.recalibration import HALF_WEIGHT, recalibrated
+from fleet_assets.models.releases import Release
+from fleet_assets.models.vehicle import fit_vehicle
+from fleet_assets.rules.resolve import VEHICLE_SCHEMA
+from tests.model_data import healthy_days
+
+TRAINED = Span(date(2026, 3, 2), date(2026, 3, 12))
+TODAY = date(2026, 3, 20)
+TYPES = {f"v{n:02}": ("truck", "van")[n % 2] for n in range(40)}
+
+
+def windows(days: Span, shift: float = 0.0, seed: int = 1) -> pl.DataFrame:
+    """Two windows a vehicle and day; trucks' rpm may be shifted."""
+    random = np.random.default_rng(seed)
+    rows = []
+    for number in range(days.days):
+        day = datetime.combine(days.first_day + timedelta(days=number), time(12), UTC)
+        for who, kind in TYPES.items():
+            moved = 1500 + int(who[1:]) * 5 + (shift if kind == "truck" else 0.0)
+            for end in (day + timedelta(seconds=10), day + timedelta(seconds=20)):
+                rpm, speed = moved + random.normal(0, 10), 30 + random.normal(0, 1)
+                rows.append((f"{day:%Y-%m-%dT%H}", who, end, rpm, speed, 0.0))
+    names = ["event_hour", "vehicle_id", "window_end", "rpm_mean_60s", "speed_mean_60s",
+             "silent_share_300s"]  # fmt: skip
+    return pl.DataFrame(rows, schema=names, orient="row")
+
+
+def filled(lake: Lake, *parts: pl.DataFrame) -> Lake:
+    table = lake.open("feature_windows")
+    rows = pl.concat(parts)
+    lacking = [
+        pl.lit(None).alias(name) for name in table.contract.names if name not in rows.columns
+    ]
+    whole = rows.with_columns(lacking).select(table.contract.names)
+    by_hour = whole.cast(table.contract.polars_schema).partition_by("event_hour", as_dict=True)  # type: ignore[arg-type]
+    marks = {app_id(str(hour)): 1 for (hour,) in by_hour}
+    table.commit_files(
+        {str(hour): [of] for (hour,), of in by_hour.items()}, table.files.clear(), marks
+    )
+    return lake
+
+
+@pytest.mark.parametrize(("shift", "alarming"), [(0.0, []), (60.0, ["truck"])])
+def test_drift_is_told_from_feature_windows(
+    tmp_path: Path, shift: float, alarming: list[str]
+) -> None:
+    now = Span(TODAY - timedelta(days=6), TODAY)
+    lake = filled(Lake(str(tmp_path)), windows(TRAINED), windows(now, shift, seed=2))
+    report = drift_report(lake, TYPES, TRAINED, TODAY)
+    assert report.types_to_train == alarming
+    assert set(report.alarms["feature"]) == ({"rpm_mean_60s"} if alarming else set())
+
+
+def test_means_of_a_day_are_kept_until_its_windows_change(tmp_path: Path) -> None:
+    one = Span(TODAY, TODAY)
+    lake = filled(Lake(str(tmp_path)), windows(one))
+    days = vehicle_days(lake, {"v00": "truck"}, one)
+    assert days.select("vehicle_id", "vehicle_type", "day").row(0) == ("v00", "truck", TODAY)
+    mine = windows(one).filter(vehicle_id="v00")
+    assert days["rpm_mean_60s"][0] == pytest.approx(mine["rpm_mean_60s"].mean())
+    assert vehicle_days(lake, {"v00": "truck"}, TRAINED).is_empty()
+    artifacts = Artifacts(lake.url)
+    (kept,) = artifacts.names("vehicle_day_means")
+    assert vehicle_days(lake, {"v00": "truck"}, one).equals(days)
+    assert artifacts.names("vehicle_day_means") == [kept]
+    table = lake.open("feature_windows")
+    hour = table.files["event_hour"][0]
+    table.commit_files({}, table.files, {app_id(hour): 2})
+    assert vehicle_days(lake, {"v00": "truck"}, one).is_empty()
+
+
+def test_without_features_drift_says_which_days_lack(tmp_path: Path) -> None:
+    lake = filled(Lake(str(tmp_path)), windows(TRAINED))
+    with pytest.raises(NothingToReportError, match="from 2026-03-14 to 2026-03-20"):
+        drift_report(lake, TYPES, TRAINED, TODAY)
+
+
+def test_the_newest_type_of_a_vehicle_is_its_group() -> None:
+    rows = [
+        {"vehicle_id": "a", "valid_from": datetime(2026, 1, 1, tzinfo=UTC), "vehicle_type": "van"},
+        {"vehicle_id": "a", "valid_from": datetime(2026, 2, 1, tzinfo=UTC), "vehicle_type": "suv"},
+        {"vehicle_id": "b", "valid_from": datetime(2026, 1, 1, tzinfo=UTC), "vehicle_type": None},
+    ]
+    assert groups_of(pl.DataFrame(rows, schema=VEHICLE_SCHEMA)) == {"a": "suv", "b": "fleet"}
+
+
+def test_spans_end_with_the_newest_closed_day_once_there_are_enough() -> None:
+    days = [date(2026, 3, n) for n in (1, 2, 5, 6)]
+    assert newest_span([], 30) is None
+    assert newest_span(days[:1], 30) == Span(days[0], days[0])
+    assert newest_span(days[:3], 30) == Span(days[0], days[2])  # few days: all of them
+    assert newest_span(days, 30) == Span(days[0], days[2])
+    assert newest_span(days, 2) == Span(date(2026, 3, 4), date(2026, 3, 5))
+
+
+def test_newest_hours_come_from_the_newest_days() -> None:
+    days = {
+        date(2026, 3, day): [f"2026-03-{day:02}T{hour:02}" for hour in range(8, 18)]
+        for day in (1, 2, 3, 4)
+    }
+    found = newest_hours("v1", days, 8)
+    assert [each.day.day for each in found] == [4, 3, 2]
+    assert found[0].last_hour == "2026-03-04T17"
+    assert sum(each.driven_hours for each in found) == 9
+    few = newest_hours("v1", {date(2026, 3, 1): ["2026-03-01T08"]}, 8)
+    assert [each.driven_hours for each in few] == [1]
+
+
+def test_few_new_windows_move_what_is_usual_and_more_move_it_further() -> None:
+    frame = healthy_days("v1", 2)
+    vehicle = fit_vehicle(frame, 1)
+    hotter = frame.with_columns(pl.col("coolant_temp_mean") + 20, pl.col("engine_rpm_mean") + 300)
+    coolant = INPUTS.index("coolant_temp_mean")
+
+    def moved(windows: int) -> tuple[float, float]:
+        after = recalibrated(vehicle, hotter.head(windows))
+        rpm = after.expectations["rpm"].off["all"][1] - vehicle.expectations["rpm"].off["all"][1]
+        return after.usual[coolant] - vehicle.usual[coolant], rpm
+
+    assert moved(20) == (0.0, 0.0)
+    some, more = moved(100), moved(HALF_WEIGHT)
+    assert 0 < some[0] < more[0] < 20
+    assert 0 < some[1] < more[1] < 320
+    after = recalibrated(vehicle, hotter)
+    known = ~np.isnan(vehicle.usual)
+    assert (after.low[known] < after.usual[known]).all()
+    assert (after.usual[known] < after.high[known]).all()
+    same = recalibrated(vehicle, frame)
+    assert abs(same.usual[coolant] - vehicle.usual[coolant]) < 1
+
+
+def test_releases_serve_whole_days_and_the_newest_one_counts(tmp_path: Path) -> None:
+    artifacts = Artifacts(str(tmp_path))
+
+    def index(day: int, serves: int, number: int, *vehicles: str) -> Index:
+        fitted = {who: Fitted("fitted", "2026-03-01T00:00:00+00:00", 500) for who in vehicles}
+        return Index("fm-1", date(2026, 3, day), number, date(2026, 3, serves), fitted)
+
+    first, second = index(1, 3, 1, "a", "b"), index(2, 4, 1, "b")
+    for each in (second, first):
+        write_release(artifacts, each, {0: Release({})})
+    assert indexes(artifacts, "fm-1") == [first, second]
+    assert newest(artifacts, "fm-1", date(2026, 3, 2)) == {}
+    assert {who: of[0].day.day for who, of in newest(artifacts, "fm-1", date(2026, 3, 3)).items()} \
+        == {"a": 1, "b": 1}  # fmt: skip
+    late = newest(artifacts, "fm-1", date(2026, 3, 9))
+    assert {who: of[0].day.day for who, of in late.items()} == {"a": 1, "b": 2}
+    assert set(newest(artifacts, "fm-1", date(2026, 3, 9), {"a"})) == {"a"}
+    again = index(1, 4, 2, "a")
+    write_release(artifacts, again, {0: Release({})})
+    assert again.name == "models/fm-1/vehicles/2026-03-01.2.json"
+    assert newest(artifacts, "fm-1", date(2026, 3, 9))["a"][0] == again
