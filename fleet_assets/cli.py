@@ -31,6 +31,7 @@ COMMAND_MODULES = (
     "upkeep",
     "rules",
     "features",
+    "models",
     "backtest",
     "anomalies",
     "model_training",  # after the module of the group `fleet models`

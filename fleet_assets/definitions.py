@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dagster import (
+    AssetsDefinition,
     AssetSelection,
     DefaultScheduleStatus,
     Definitions,
+    PartitionsDefinition,
     ScheduleDefinition,
     define_asset_job,
     definitions,
     in_process_executor,
 )
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from fleet_assets.assets.anomalies_topic import build_anomalies_topic
 from fleet_assets.assets.baselines import build_feature_days, build_vehicle_baselines
@@ -41,6 +44,7 @@ from fleet_assets.assets.models import (
 from fleet_assets.assets.platform import Platform
 from fleet_assets.assets.rule_volume import build_rule_volume
 from fleet_assets.assets.rules import BY_HAND, build_rules
+from fleet_assets.assets.scoring import build_scoring
 from fleet_assets.assets.telemetry import build_telemetry_assets
 from fleet_assets.assets.training import TRAIN, build_training, training_schedule
 from fleet_assets.assets.upkeep import upkeep_job, upkeep_schedule
@@ -55,6 +59,7 @@ from sensors.landing import build_landing_sensor
 from sensors.ledger import build_ledger_sensor
 from sensors.refresh import REFRESH_JOB, build_refresh_sensor
 from sensors.rules import RULES_JOB, build_rules_sensor
+from sensors.scoring import SCORING_JOB, build_scoring_sensor
 from sensors.training import build_training_sensor
 
 
@@ -87,29 +92,15 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
         description="From raw_telemetry to the marts, for the hours of the run.",
     )
     rules = [build_rules(partitions_def), build_anomalies_topic(), build_rule_volume()]
-    rules_job = define_asset_job(
-        RULES_JOB,
-        selection=AssetSelection.assets(*rules) | AssetSelection.checks_for_assets(*rules),
-        partitions_def=partitions_def,
-        executor_def=in_process_executor,
-        description="From telemetry to trips and anomalies, for the hours of the run.",
-    )
+    rules_job = _job(RULES_JOB, rules, partitions_def, "telemetry to trips and anomalies")
     features = build_features(partitions_def)
-    features_job = define_asset_job(
-        FEATURES_JOB,
-        selection=AssetSelection.assets(features) | AssetSelection.checks_for_assets(features),
-        partitions_def=partitions_def,
-        executor_def=in_process_executor,
-        description="From telemetry to feature windows, for the hours of the run.",
-    )
+    features_job = _job(FEATURES_JOB, [features], partitions_def, "telemetry to feature windows")
     by_day = days(platform.settings)
     baselines = [build_feature_days(by_day), build_vehicle_baselines(by_day)]
-    baselines_job = define_asset_job(
-        BASELINES_JOB,
-        selection=AssetSelection.assets(*baselines) | AssetSelection.checks_for_assets(*baselines),
-        partitions_def=by_day,
-        executor_def=in_process_executor,
-        description="From feature windows to what is usual, for the days of the run.",
+    baselines_job = _job(BASELINES_JOB, baselines, by_day, "feature windows to what is usual")
+    scoring = build_scoring(partitions_def)
+    scoring_job = _job(
+        SCORING_JOB, [scoring], partitions_def, "feature windows to what models find"
     )
     training, drift = build_training(), build_feature_drift()
     daily_models = [build_vehicle_models(), build_model_choice()]
@@ -147,6 +138,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
             *rules,
             features,
             *baselines,
+            scoring,
             training,
             drift,
             *daily_models,
@@ -168,6 +160,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
             rules_job,
             features_job,
             baselines_job,
+            scoring_job,
             training_job,
             daily_job,
             publish_job,
@@ -192,6 +185,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
             build_rules_sensor(platform, rules_job),
             build_features_sensor(platform, features_job),
             build_baselines_sensor(platform, baselines_job),
+            build_scoring_sensor(platform, scoring_job),
             build_training_sensor(platform, training_job),
             build_dlq_sensor(platform, publish_job),
             build_freshness_sensor(platform),
@@ -199,6 +193,19 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
         ],
         resources={"platform": platform, **(resource_overrides or {})},
         executor=in_process_executor,
+    )
+
+
+def _job(
+    name: str, assets: Sequence[AssetsDefinition], partitions_def: PartitionsDefinition, what: str
+) -> UnresolvedAssetJobDefinition:
+    """A job over all of some assets, with their checks."""
+    return define_asset_job(
+        name,
+        selection=AssetSelection.assets(*assets) | AssetSelection.checks_for_assets(*assets),
+        partitions_def=partitions_def,
+        executor_def=in_process_executor,
+        description=f"From {what}, for the partitions of the run.",
     )
 
 

@@ -88,6 +88,9 @@ class Settings(BaseSettings):
     features_share: float = Field(
         0.25, gt=0, le=1, description="Largest share of the time that feature windows may take."
     )
+    scoring_share: float = Field(
+        0.25, gt=0, le=1, description="Largest share of the time that scoring by models may take."
+    )
     topic_partitions: int = Field(6, gt=0, description="Partitions of the topic when it is made.")
 
     kafka_port: int = Field(19092, description="Port of the embedded Kafka.")

@@ -31,6 +31,15 @@ def hour_start(key: str) -> datetime:
     return start
 
 
+def is_hour(key: str) -> bool:
+    """Whether a text is the key of an hour; that of a day is not."""
+    try:
+        hour_start(key)
+    except ValueError:
+        return False
+    return True
+
+
 def hour_window(key: str) -> tuple[datetime, datetime]:
     """The hour as a half-open interval [start, end), UTC."""
     start = hour_start(key)

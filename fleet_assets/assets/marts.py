@@ -10,6 +10,7 @@ from dagster import AssetExecutionContext, AssetKey, AssetsDefinition, Config
 from pydantic import Field
 
 from fleet_assets.assets.common import LANE_TAG, OWNERS, QUALITY, WAREHOUSE, warehouse_key
+from fleet_assets.assets.ledger import LEDGER
 from fleet_assets.assets.light_dbt import ChildDbt, DagsterDbtTranslator, dbt_assets
 from fleet_assets.assets.platform import Platform
 from fleet_assets.assets.runs import younger_history_run
@@ -38,10 +39,11 @@ class Translator(DagsterDbtTranslator):
     """Keys, groups and owners of dbt's models in Dagster."""
 
     def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> AssetKey:
-        """Models go by their own name; sources by that of the load."""
-        if dbt_resource_props["resource_type"] == "source":
-            return warehouse_key(dbt_resource_props["name"])
-        return AssetKey(dbt_resource_props["name"])
+        """Models go by their own name, as does the ledger; other sources by that of the load."""
+        name = dbt_resource_props["name"]
+        if dbt_resource_props["resource_type"] == "source" and name != LEDGER:
+            return warehouse_key(name)
+        return AssetKey(name)
 
     def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
         """What the model's YAML says, without its SQL."""

@@ -48,7 +48,7 @@ _LAKE: Mapping[str, list[AssetKey | str]] = {  # in the order in which they depe
     "trip_segments": ["telemetry"],
     "trips": ["trip_segments"],
     "rule_anomalies": ["segments", "vehicle_codes", "trips", "vehicle_hours"],
-    "anomalies": ["rule_anomalies"],
+    "anomalies": ["rule_anomalies", "model_anomalies"],
 }
 _WAREHOUSE = ("anomalies", *COPIED)
 _SPECS = (*map(AssetKey, _LAKE), *map(warehouse_key, _WAREHOUSE))

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 
 from fleet_assets.assets.common import LANE_TAG
-from partitions.hours import hours_between
+from partitions.hours import hours_between, is_hour
 
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
 PARTITION = "dagster/partition"
 HOURS_TAG = "fleet/hours"
-"""Tag of a run over hours that lie apart: all of them, with commas between. Dagster knows ranges
-only, so such a run has the first hour as its partition and tells of the others by itself."""
+"""Tag of a run over hours (or days) that lie apart: all of them, with commas between. Dagster knows
+ranges only, so such a run has the first one as its partition and tells of the others by itself."""
 _UNFINISHED = [
     DagsterRunStatus.QUEUED,
     DagsterRunStatus.NOT_STARTED,
@@ -30,19 +30,19 @@ def unfinished_runs(instance: DagsterInstance, job_name: str | None = None) -> S
 
 
 def hours_of(runs: Sequence[DagsterRun]) -> frozenset[str]:
-    """Hours that the runs work on, by their partition tags."""
+    """Hours that the runs work on, by their partition tags; runs over days work on none."""
     hours: set[str] = set()
     for run in runs:
-        hours.update(listed_hours(run))
+        hours.update(key for key in listed_hours(run) if is_hour(key))
         first = run.tags.get(RANGE_START) or run.tags.get(PARTITION)
         last = run.tags.get(RANGE_END) or first
-        if first and last:
+        if first and last and is_hour(first):
             hours.update(hours_between(first, last))
     return frozenset(hours)
 
 
 def listed_hours(run: DagsterRun) -> list[str]:
-    """The hours of a run over hours that lie apart; of any other run, none."""
+    """The hours, or days, of a run over such that lie apart; of any other run, none."""
     listed = run.tags.get(HOURS_TAG)
     return listed.split(",") if listed else []
 

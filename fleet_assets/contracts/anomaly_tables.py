@@ -68,19 +68,19 @@ VEHICLE_CODES: Final = Table(
     key=("vehicle_id", "code"),
 )  # fmt: skip
 
-_OF_ANOMALY: Final = (
+OF_ANOMALY: Final = (
     EVENT_HOUR,
     Column("anomaly_id", TEXT, "Hash of vehicle, condition and onset.", pattern=r"^[0-9a-f]{32}$"),
     Column("finding_id", TEXT, "Shared by anomalies of one vehicle and type that overlap: the id of the first.", pattern=r"^[0-9a-f]{32}$"),
     VEHICLE_ID,
     Column("anomaly_type", TEXT, "What kind it is."),
-    Column("condition", TEXT, "What holds: the rule of the lowest tier, after a slash what of the vehicle."),
+    Column("condition", TEXT, "What holds: the rule of the lowest tier, after a slash what of the vehicle; of models the stage and the model."),
     Column("rule_id", TEXT, "The highest tier that was reached.", nullable=True),
     Column("rule_version", INT, "Version of that rule.", nullable=True),
     Column("severity", TEXT, "The highest reached.", allowed=SEVERITIES),
     Column("severity_history", TEXT, "JSON list: when each severity was reached, and by which rule."),
-    Column("confidence", REAL, "By the margin over the limit, the rule's precision and a signal that agrees, as the catalogue says.", minimum=0, maximum=1),
-    Column("started_at", UTC_MICROSECONDS, "First sample that sets the condition."),
+    Column("confidence", REAL, "Of rules by the margin over the limit, the rule's precision and a signal that agrees, as the catalogue says; of models the calibrated share of true ones.", minimum=0, maximum=1),
+    Column("started_at", UTC_MICROSECONDS, "First sample that sets the condition, or with which a model says that the fault began."),
     Column("ended_at", UTC_MICROSECONDS, "Last sample for which it is true, so far."),
     Column("detected_at", UTC_MICROSECONDS, "Earliest event time at which it could be told."),
     Column("state", TEXT, "open: nothing has ended it yet.", allowed=STATES),
@@ -96,7 +96,7 @@ RULE_ANOMALIES: Final = Table(
     "one condition of one vehicle from its onset to its end",
     "What the rules have found, also those on trial (stage shadow), under the hour of the onset.",
     (
-        *_OF_ANOMALY,
+        *OF_ANOMALY,
         Column("stage", TEXT, "Stage of the rule at the onset.", allowed=("shadow", "live")),
         Column("release", INT, "Release of the catalogue that judged it.", minimum=1),
         Column("closes_at", UTC_MICROSECONDS, "Silence until after this moment ends it."),
@@ -108,10 +108,10 @@ ANOMALIES: Final = Table(
     "anomalies",
     "gold",
     "one condition of one vehicle from its onset to its end",
-    "All anomalies that count: of live rules, later of models. The hour is that of the onset; late "
+    "All anomalies that count: of live rules and of models that serve. The hour is that of the onset; late "
     "data may move it, which anomaly_lineage in the warehouse tells.",
     (
-        *_OF_ANOMALY,
+        *OF_ANOMALY,
         Column("source", TEXT, "What has found it.", allowed=SOURCES),
         Column("model_id", TEXT, "The model, if one has found it.", nullable=True),
         Column("revision", INT, "How often it has changed since it was first shown.", minimum=0),

@@ -7,6 +7,7 @@ import polars as pl
 from fleet_assets.contracts.anomaly_tables import ANOMALY_TABLES
 from fleet_assets.contracts.columns import EVENT_HOUR, INT, REAL, TEXT, VEHICLE_ID
 from fleet_assets.contracts.feature_tables import FEATURE_TABLES
+from fleet_assets.contracts.model_tables import MODEL_TABLES
 from fleet_assets.contracts.reasons import REJECT_REASONS
 from fleet_assets.contracts.signals import SIGNALS, Signal
 from fleet_assets.contracts.table import UTC_MICROSECONDS, Column, Table
@@ -368,5 +369,6 @@ TABLES: tuple[Table, ...] = (
     *ANOMALY_TABLES,
     *TRIP_TABLES,
     *FEATURE_TABLES,
+    *MODEL_TABLES,
 )
 TABLE_BY_NAME = {table.name: table for table in TABLES}

@@ -200,7 +200,8 @@ def _changed(
         made.append(what.make(gathered.rows, horizon))
     rows = pl.concat(made).unique(what.key, maintain_order=True)
     cover = pl.concat(covered)
-    files = pl.concat([_files_of(table, cover), _files_with_open(table)]).unique("path")
+    begun = table.files_of(rows["event_hour"].unique())  # a fault may begin before its first piece
+    files = pl.concat([_files_of(table, cover), _files_with_open(table), begun]).unique("path")
     before = table.read_files(files)
     replaced = (
         before.filter(what.mine)

@@ -48,6 +48,9 @@ SORTED_BY: Final[dict[str, tuple[str, ...]]] = {
     "feature_windows": ("vehicle_id", "window_end"),
     "feature_days": ("vehicle_id", "regime", "feature"),
     "vehicle_baselines": ("version", "vehicle_id", "regime", "feature"),
+    "model_segments": ("vehicle_id", "condition", "started_at"),
+    "model_hours": ("model_id", "vehicle_group"),
+    "model_anomalies": ("vehicle_id", "condition", "started_at"),
     "dlq_published": ("kafka_topic_id", "kafka_partition", "kafka_offset"),
 }
 _MORE_STATISTICS: Final = {"raw_telemetry": ["event_time"]}

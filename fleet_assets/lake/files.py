@@ -223,6 +223,8 @@ ENCODINGS: Final[Mapping[str, Encodings]] = {
     "trips": Encodings(statistics=("state",)),
     "feature_windows": Encodings(statistics=("vehicle_id",)),
     "rule_anomalies": Encodings(statistics=("state", "closes_at")),
+    "model_segments": Encodings(statistics=("vehicle_id",)),
+    "model_anomalies": Encodings(statistics=("state", "closes_at")),
 }
 """By table; one that is not named has nothing special."""
 

@@ -21,12 +21,12 @@ _LIVE: Final = pl.col("stage") == "live"
 
 
 def shared_ids(
-    found: TableSnapshot, anomalies: TableSnapshot, event_hours: Sequence[str]
+    found: Sequence[TableSnapshot], anomalies: TableSnapshot, event_hours: Sequence[str]
 ) -> tuple[pl.DataFrame, list[str]]:
     """Finding ids of what counts in some hours, and of what their change has touched elsewhere.
 
     Args:
-        found: `rule_anomalies`.
+        found: `rule_anomalies` and `model_anomalies`, where they are there.
         anomalies: `anomalies`, as they were before.
         event_hours: keys of the hours of onset that have changed.
 
@@ -44,23 +44,23 @@ def shared_ids(
 
 
 def _around(
-    found: TableSnapshot, anomalies: TableSnapshot, first: str, last: str
+    found: Sequence[TableSnapshot], anomalies: TableSnapshot, first: str, last: str
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Rows of the groups that have something in a stretch, named; those named otherwise before."""
     groups = pl.concat(
         [
             _read(found, first, last, None, _LIVE).select(_GROUP),
-            _read(anomalies, first, last, None).select(_GROUP),
+            _read([anomalies], first, last, None).select(_GROUP),
         ]
     ).unique()
     begin, end = hour_start(first), hour_start(last) + HOUR
     since, until = begin - LONGEST, end + LONGEST
-    hours = sorted({*hours_of(found), *hours_of(anomalies)})
+    hours = sorted({hour for table in (*found, anomalies) for hour in hours_of(table)})
     while True:
         bounds = hour_key(since), hour_key(until)
         rows = _read(found, *bounds, groups, _LIVE)
         named = with_finding_ids(rows.with_columns(stage=pl.lit("live"))).drop("stage")
-        before = _read(anomalies, *bounds, groups).select("anomaly_id", was="finding_id")
+        before = _read([anomalies], *bounds, groups).select("anomaly_id", was="finding_id")
         differing = named.join(before, on="anomaly_id").filter(
             pl.col("finding_id") != pl.col("was")
         )
@@ -85,16 +85,18 @@ def _goes_on(differing: pl.DataFrame, until: datetime) -> bool:
 
 
 def _read(
-    table: TableSnapshot,
+    tables: Sequence[TableSnapshot],
     first: str,
     last: str,
     groups: pl.DataFrame | None,
     where: pl.Expr | None = None,
 ) -> pl.DataFrame:
-    if table.files.is_empty():
-        return table.contract.polars_schema.to_frame().select(_COLUMNS)
+    """Rows of some hours of all of the tables."""
     inside = pl.col("event_hour").is_between(pl.lit(first), pl.lit(last))
-    rows = table.scan(table.files.filter(inside))
-    if where is not None:
-        rows = rows.filter(where)
-    return read_groups(rows.select(_COLUMNS), groups, _GROUP)
+    parts = []
+    for table in tables:
+        rows = table.scan(table.files if table.files.is_empty() else table.files.filter(inside))
+        if where is not None:
+            rows = rows.filter(where)
+        parts.append(read_groups(rows.select(_COLUMNS), groups, _GROUP))
+    return pl.concat(parts)

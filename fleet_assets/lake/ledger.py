@@ -34,8 +34,13 @@ LEDGER_TABLES: Final = (
     "rule_anomalies",
     "anomalies",
     "feature_windows",
+    "model_segments",
+    "model_hours",
+    "model_anomalies",
 )
 """In the order of the flow."""
+OPTIONAL: Final = ("model_segments", "model_hours", "model_anomalies")
+"""Only of hours that a model serves: others have no row."""
 LEDGER_SCHEMA: Final = pl.Schema(
     {
         "event_hour": pl.String(),
@@ -84,8 +89,13 @@ def lake_ledger(
     known = pl.concat([landed.select("event_hour"), marked.select("event_hour")]).unique()
     if hours is not None:
         known = known.filter(pl.col("event_hour").is_in(list(hours)))
-    every = known.join(pl.DataFrame({"table_name": list(LEDGER_TABLES)}), how="cross")
     key = ["event_hour", "table_name"]
+    every = (
+        known.join(pl.DataFrame({"table_name": list(LEDGER_TABLES)}), how="cross")
+        .join(marked.select(*key, begun=pl.lit(value=True)), on=key, how="left")
+        .filter(~pl.col("table_name").is_in(OPTIONAL) | pl.col("begun"))
+        .drop("begun")
+    )
     reached = marked.join(_arrivals(raw), on="event_hour").filter(
         pl.col("version") <= pl.col("processed_version")
     )

@@ -43,6 +43,11 @@ def expired_id(event_hour: str) -> str:
     return f"expired/{event_hour}"
 
 
+def collected_id(table: str, event_hour: str) -> str:
+    """In `anomalies`: number of the hour's rows (of this table) that have been collected."""
+    return f"collected/{table}/{event_hour}"
+
+
 def by_hour(marks: Mapping[str, int], name: Callable[[str], str]) -> dict[str, int]:
     """The marks of one kind by the hour that they are about.
 

@@ -10,20 +10,26 @@ import polars as pl
 from fleet_assets.lake.by_onset import found_id, stitched_id
 from fleet_assets.lake.follow import telemetry_marks
 from fleet_assets.lake.log import all_marks
-from fleet_assets.lake.marks import app_id, by_hour, rows_id
+from fleet_assets.lake.marks import app_id, by_hour, collected_id, rows_id
 from fleet_assets.lake.store import TableSnapshot
 
 FOLLOWERS: Final = (
     "segments", "vehicle_codes", "rule_eligibility", "trip_segments", "feature_windows",
+    "model_segments", "model_hours",
 )  # fmt: skip
 """Made hour by hour from telemetry and the end of the hour before."""
 PIECES: Final[Mapping[str, tuple[str, ...]]] = {
     "rule_anomalies": ("segments", "vehicle_codes"),
     "trips": ("trip_segments",),
+    "model_anomalies": ("model_segments",),
 }
 """Tables by onset, with the tables of the pieces that they are stitched from."""
-NUMBERED: Final = ("rule_eligibility", "trips", "rule_anomalies", "anomalies")
+NUMBERED: Final = (
+    "rule_eligibility", "trips", "rule_anomalies", "anomalies", "model_hours", "model_anomalies",
+)  # fmt: skip
 """Tables whose hours are loaded into the warehouse by the number of their rows."""
+COLLECTED: Final = ("rule_anomalies", "model_anomalies")
+"""What `anomalies` are collected from."""
 PROCESSED_SCHEMA: Final = pl.Schema(
     {"event_hour": pl.String(), "table_name": pl.String(), "processed_version": pl.Int64()}
 )
@@ -69,8 +75,7 @@ def processed_versions(marks: Marks, hours: Collection[str] | None = None) -> pl
         if name in marks and all(one in marks for one in pieces):
             known[name] = _stitched(name, pieces, marks, known)
     if "rule_anomalies" in known:  # nothing is collected, and no table made, before a first finding
-        collected = marks.get("anomalies", {})
-        known["anomalies"] = _collected(collected, marks["rule_anomalies"], known["rule_anomalies"])
+        known["anomalies"] = _collected(marks, known["rule_anomalies"])
     rows = [
         (hour, name, version) for name, hours in known.items() for hour, version in hours.items()
     ]
@@ -98,7 +103,7 @@ def numbers_of(name: str, marks: Mapping[str, int]) -> dict[str, int]:
         name: one of NUMBERED.
         marks: of that table.
     """
-    return by_hour(marks, found_id if name == "rule_eligibility" else rows_id)
+    return by_hour(marks, found_id if name in ("rule_eligibility", "model_hours") else rows_id)
 
 
 def _followed(
@@ -130,11 +135,14 @@ def _stitched(
     return found
 
 
-def _collected(
-    mine: Mapping[str, int], of_rules: Mapping[str, int], known: Mapping[str, int | None]
-) -> dict[str, int | None]:
-    numbers = by_hour(of_rules, rows_id)
-    return {
-        hour: version if mine.get(rows_id(hour)) == numbers.get(hour) else None
-        for hour, version in known.items()
-    }
+def _collected(marks: Marks, known: Mapping[str, int | None]) -> dict[str, int | None]:
+    mine = marks.get("anomalies", {})
+
+    def in_line(hour: str) -> bool:
+        return all(
+            (mine.get(collected_id(name, hour)) or 0) == (marks[name].get(rows_id(hour)) or 0)
+            for name in COLLECTED
+            if name in marks
+        )
+
+    return {hour: version if in_line(hour) else None for hour, version in known.items()}

@@ -43,6 +43,8 @@ _STATISTICS = {
     "trips": "state",
     "rule_anomalies": "state,closes_at",
     "feature_windows": "vehicle_id",
+    "model_segments": "vehicle_id",
+    "model_anomalies": "state,closes_at",
 }
 _COMMIT_ATTEMPTS = 8
 _FILE = "__file"

@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING
 
 from fleet_assets.errors import FleetError
 from fleet_assets.local.ports import LOOPBACK
-from fleet_assets.mlflow_mirror.store import QUIET, artifact_root, mlflow_url
+from fleet_assets.mlflow_mirror.store import NAME, QUIET, artifact_root, mlflow_url
 
 if TYPE_CHECKING:
     from werkzeug.serving import BaseWSGIServer
+
+
+def pages_at(port: int) -> str:
+    """Where to look first: trained models, not the tools for language models."""
+    return f"http://{LOOPBACK}:{port}/#/models/{NAME}?workflowType=machine_learning"
 
 
 def ui_server(postgres_url: str, lake_url: str, port: int) -> BaseWSGIServer:

@@ -95,7 +95,7 @@ def alarm_pieces(
     persistence: Persistence = USUAL,
     *,
     since: datetime | None = None,
-    condition: str = CONDITION,
+    marks: bool = True,
 ) -> pl.DataFrame:
     """Pieces of alarms within a window of time.
 
@@ -105,7 +105,8 @@ def alarm_pieces(
         persistence: as of `alarms_of`.
         since: windows that end no later are context, `look_back` of them is enough; None: all
             count.
-        condition: name of what holds.
+        marks: tell of windows of time that begin clear: needed where they are shorter than
+            `max_gap`.
 
     Returns:
         Rows of ALARM_PIECE_SCHEMA.
@@ -124,9 +125,9 @@ def alarm_pieces(
         line, score = _line(scores, persistence)
         levels, onset_us = levels[mine], onset_us[mine]
     ids = scores["vehicle_id"].unique(maintain_order=True)
-    found = pieces(line, levels, marks=True)
+    found = pieces(line, levels, marks=marks)
     onsets = pl.Series("onset_at", onset_us[found.start]).cast(TIME)
-    return piece_rows(condition, found, ids, line, np.nan_to_num(score)).with_columns(
+    return piece_rows(CONDITION, found, ids, line, np.nan_to_num(score)).with_columns(
         onset_at=pl.when(pl.col("part") == "run").then(onsets)
     )
 

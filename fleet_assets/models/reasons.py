@@ -13,6 +13,7 @@ from fleet_assets.contracts.signals import SIGNAL_BY_NAME
 from fleet_assets.features.catalogue import read_features
 from fleet_assets.injection.signals import signals_of
 from fleet_assets.models.evidence import GROUP
+from fleet_assets.models.faults import fault_words
 from fleet_assets.models.fleet_model import FleetModel
 from fleet_assets.models.frame import FEATURES, INPUTS, matrix
 from fleet_assets.models.vehicle import Vehicle
@@ -28,23 +29,6 @@ _NAMES: Final[Mapping[str, str]] = {
     "accel_z": "upward acceleration", "gps_speed": "speed by positions",
     "speed_change": "change of wheel speed",
 }  # fmt: skip
-_SAYS: Final[Mapping[str, str]] = {
-    "bias": "The {what} sensor reads too high or too low against the other sensors.",
-    "drift": "The {what} sensor drifts away from what the other sensors say.",
-    "scale": "The {what} reading is off by a share of itself, as with a wrong wheel size.",
-    "noise": "The {what} signal is noisy, as with a loose contact.",
-    "spike": "The {what} signal has spikes, as with a loose plug.",
-    "stuck": "The {what} signal stands still while the vehicle moves.",
-    "delay": "The {what} signal comes late against the others.",
-    "dropout": "The {what} sensor sends no value.",
-    "gps_jump": "The position has jumped further than the vehicle can have driven.",
-    "sensor_swap": "The signals {what} seem to be swapped.",
-    "thermostat": "The engine is too cold or too hot for how it is driven: check the thermostat.",
-    "misfire": "The engine speed is uneven, as with a misfire.",
-    "fuel_leak": "The fuel level falls faster than the engine can burn.",
-}
-
-
 _MEASURES: Final[Mapping[str, str]] = {
     "spread": "range of the {what} within ten seconds",
     "jump": "greatest leap of the {what}",
@@ -187,7 +171,7 @@ def sentence(fault: str, reasons: Sequence[Reason]) -> str:
     """What a mechanic reads."""
     kind, subject = fault.split("/")
     what = " and ".join(_NAMES.get(name, name.replace("_", " ")) for name in subject.split("+"))
-    said = _SAYS.get(kind, "The {what} does not fit the other sensors.").format(what=what)
+    said = fault_words(kind).says.format(what=what)
     return " ".join([said, *(_number(reason) for reason in reasons[:1])])
 
 

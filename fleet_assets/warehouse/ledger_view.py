@@ -32,10 +32,15 @@ TABLES: Final = (
     "rule_anomalies",
     "anomalies",
     "feature_windows",
+    "model_segments",
+    "model_hours",
+    "model_anomalies",
     "warehouse_rule_eligibility",
     "warehouse_trips",
     "warehouse_rule_anomalies",
     "warehouse_anomalies",
+    "warehouse_model_hours",
+    "warehouse_model_anomalies",
 )
 """Tables of the ledger in the order of the flow. `warehouse` and `marts` are the hour as it is
 loaded and as dbt shows it, `warehouse_…` that table of the lake as it is loaded."""

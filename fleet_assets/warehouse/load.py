@@ -19,7 +19,7 @@ from partitions.hours import hour_start, windows
 
 LoadedTable = Literal[
     "vehicle_hours", "vehicle_outcomes", "telemetry_outcomes",
-    "anomalies", "rule_anomalies", "rule_eligibility", "trips",
+    "anomalies", "rule_anomalies", "rule_eligibility", "trips", "model_hours", "model_anomalies",
 ]  # fmt: skip
 
 # Tables that are partitioned by month, each with the mart that dbt fills from it.
@@ -28,7 +28,14 @@ PARTITIONED: Final[Mapping[str, Sequence[str]]] = {
     "vehicle_outcomes": ("warehouse.vehicle_outcomes",),
     **{
         table: (f"warehouse.{table}",)
-        for table in ("anomalies", "rule_anomalies", "rule_eligibility", "trips")
+        for table in (
+            "anomalies",
+            "rule_anomalies",
+            "rule_eligibility",
+            "trips",
+            "model_hours",
+            "model_anomalies",
+        )
     },
 }
 GENERATED: Final = {"vehicle_outcomes": ["unknown_vehicle"]}  # PostgreSQL computes these

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
 import polars as pl
@@ -13,10 +13,14 @@ from fleet_assets.lake.store import Lake, TableSnapshot
 from fleet_assets.warehouse.ledger import LedgerEntry, read_ledger
 from fleet_assets.warehouse.load import replace_hours
 
-ByNumber = Literal["anomalies", "rule_anomalies", "rule_eligibility", "trips"]
+ByNumber = Literal[
+    "anomalies", "rule_anomalies", "rule_eligibility", "trips", "model_hours", "model_anomalies"
+]
 """Tables of the lake whose commits give each hour's rows a number; the stage has the same name."""
 COPIED: Final[tuple[ByNumber, ...]] = ("rule_anomalies", "rule_eligibility", "trips")
-"""Those that are loaded as they are."""
+"""Those that are loaded as they are, with the anomalies."""
+SCORED: Final[tuple[ByNumber, ...]] = ("model_hours", "model_anomalies")
+"""Those that are loaded as they are, with what models find."""
 MOST_HOURS: Final = 500
 """Hours in one transaction."""
 
@@ -42,10 +46,12 @@ def loaded_entries(
     ]
 
 
-def hours_to_load(lake: Lake, postgres_url: str) -> set[str]:
+def hours_to_load(
+    lake: Lake, postgres_url: str, names: Sequence[ByNumber] = ("anomalies", *COPIED)
+) -> set[str]:
     """Hours of any of the tables that the warehouse has not as the lake has them."""
     found: set[str] = set()
-    for name in ("anomalies", *COPIED):
+    for name in names:
         table = lake.find(name)
         if table is not None:
             found |= set(stale_hours(table, postgres_url, name))

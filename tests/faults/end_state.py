@@ -22,10 +22,13 @@ from fleet_assets.lake.chains import hours_of
 from fleet_assets.lake.conservation import account, offset_differences
 from fleet_assets.lake.feature_windows import hours_to_window, refresh_feature_windows
 from fleet_assets.lake.landed import landed_hours
+from fleet_assets.lake.model_anomalies import by_models
+from fleet_assets.lake.model_segments import hours_to_score, refresh_model_segments
 from fleet_assets.lake.rule_anomalies import by_rules
 from fleet_assets.lake.segments import refresh_segments
 from fleet_assets.lake.store import Lake
 from fleet_assets.lake.trips import by_travel, refresh_trip_segments
+from fleet_assets.model_flow.book import model_book
 from fleet_assets.warehouse.rule_book import rule_book
 from partitions.hours import hour_key
 
@@ -206,15 +209,20 @@ def assert_anomalies_as_in_one_pass(platform: Platform) -> str:
     """Trips and anomalies are those of all segments at once; warehouse and topic have the same."""
     lake, url = platform.lake, platform.postgres_url
     book = rule_book(url)
-    before = {name: lake.open(name).read() for name in ("segments", "trip_segments")}
+    models = model_book(lake, url)
+    assert hours_to_score(lake, models) == []
+    tables = ("segments", "trip_segments", "model_segments")
+    before = {name: lake.open(name).read() for name in tables}
+    for hour in before["model_segments"]["event_hour"].unique():
+        refresh_model_segments(lake, hour, models, force=True)
     for hour in before["segments"]["event_hour"].unique():
         refresh_segments(lake, hour, book, force=True)
         refresh_trip_segments(lake, hour, force=True)
     for name, rows in before.items():
-        order = rows.columns[:5]
+        order = list(lake.open(name).contract.key)
         assert_frame_equal(lake.open(name).read().sort(order), rows.sort(order))
     told = []
-    for what in (by_rules(book), by_travel()):
+    for what in (by_rules(book), by_travel(), by_models()):
         pieces = lake.open(what.follows.pieces)
         hours = hours_of(pieces)
         nothing = pl.DataFrame(schema=dict.fromkeys([*what.group, "first", "last"], pl.String))
@@ -225,8 +233,9 @@ def assert_anomalies_as_in_one_pass(platform: Platform) -> str:
         told.append(f"{stored.height} {what.table.replace('_', ' ')}")
     told.append(assert_windows_as_in_one_pass(lake))
     shown = lake.open("anomalies").read().sort("anomaly_id")
-    live = lake.open("rule_anomalies").read().filter(pl.col("stage") == "live")
-    assert shown["anomaly_id"].to_list() == sorted(live["anomaly_id"])
+    sources = [lake.open(name).read() for name in ("rule_anomalies", "model_anomalies")]
+    live = [rows.filter(pl.col("stage") == "live")["anomaly_id"] for rows in sources]
+    assert shown["anomaly_id"].to_list() == sorted(pl.concat(live))
     columns = "anomaly_id, state, severity, revision"
     loaded = query(url, f"select {columns} from warehouse.anomalies order by anomaly_id")
     assert loaded == shown.select(columns.split(", ")).rows()

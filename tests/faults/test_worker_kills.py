@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ from warehouse_data import fresh_warehouse
 
 from fleet_assets.warehouse.vehicles import import_vehicles
 from fleet_assets.warehouse.vehicles_csv import parse_vehicles_csv
+from tests.scoring_data import let_serve, small_model
 
 pytestmark = [pytest.mark.faults, pytest.mark.integration]
 
@@ -82,6 +84,12 @@ POINTS: dict[str, tuple[str, ...]] = {
         "feature_windows.mid_read",
         "feature_windows.before_write",
         "feature_windows.committed",
+        "model_segments.mid_read",
+        "model_segments.before_write",
+        "model_segments.hours_committed",
+        "model_segments.committed",
+        "model_anomalies.before_write",
+        "model_anomalies.committed",
     ),
     "dagster": (
         "landing.not_reported",
@@ -175,6 +183,11 @@ def under_fire(
         )
         load.wait_for_start(lambda: any(high for _, high in run.watermarks().values()))
         vehicles = parse_vehicles_csv(register)
+        if last_work == "judging":
+            lake, groups = run.lake, ["sedan", "suv", "truck", "van"]
+            let_serve(
+                small_model(), lake.url, run.postgres_url, groups, datetime(2026, 1, 1, tzinfo=UTC)
+            )
         for number, kill in enumerate(planned):
             if number == 0:  # messages of the others wait among the rejects for their registration
                 import_vehicles(run.postgres_url, vehicles[: len(vehicles) // 2], "test")

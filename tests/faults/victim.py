@@ -36,9 +36,12 @@ from fleet_assets.lake.expiry import expire_hour, hours_to_expire
 from fleet_assets.lake.feature_windows import hours_to_window, refresh_feature_windows
 from fleet_assets.lake.landed import landed_hours
 from fleet_assets.lake.landing import AlreadyLandedError, land, next_offsets
+from fleet_assets.lake.model_segments import hours_to_score, refresh_model_segments
 from fleet_assets.lake.refresh import refresh_hour, refresh_together
 from fleet_assets.lake.upkeep import UpkeepPolicy, keep_up
 from fleet_assets.lake.vehicle_hours import refresh_vehicle_hours
+from fleet_assets.model_flow.book import model_book
+from fleet_assets.model_flow.scoring import settle_scores
 from fleet_assets.rejects.publish import publish_rejects
 from fleet_assets.rule_flow import changed_by_rules, rule_work, settle, work_hour
 from fleet_assets.telemetry.placement import place
@@ -172,7 +175,10 @@ def judging(platform: Platform) -> int:
     settle(lake, url, book, None, changed_by_rules(worked))
     sent = publish_changes(platform.broker, url, platform.settings.anomalies_topic).changes
     windows = [refresh_feature_windows(lake, hour) for hour in hours_to_window(lake)]
-    return done + len(hours) + sent + len(windows)
+    models = model_book(lake, url)
+    scored = [refresh_model_segments(lake, hour, models) for hour in hours_to_score(lake, models)]
+    found = settle_scores(lake, url, None).written.rows
+    return done + len(hours) + sent + len(windows) + len(scored) + len(found)
 
 
 FLOWS: dict[str, Callable[[Platform], int]] = {

@@ -19,6 +19,7 @@ INJECTION = "fleet_assets.injection"
 FEATURES = "fleet_assets.features"
 MODEL_CHOICE = "fleet_assets.model_choice"
 MODELS = "fleet_assets.models"
+SCORING = "fleet_assets.scoring"
 ANOMALIES = "fleet_assets.anomalies"
 DOMAIN = "fleet_assets.telemetry"
 ADAPTERS = ("fleet_assets.kafka", "fleet_assets.lake", "fleet_assets.warehouse")
@@ -49,6 +50,16 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     FEATURES: (*FOUNDATION, EPISODES, RULES),
     MODEL_CHOICE: (*BASICS, INJECTION),
     MODELS: (*FOUNDATION, EPISODES, RULES, FEATURES, INJECTION),
+    SCORING: (
+        *FOUNDATION,
+        EPISODES,
+        RULES,
+        FEATURES,
+        INJECTION,
+        ANOMALIES,
+        MODELS,
+        MODEL_CHOICE,
+    ),
     **dict.fromkeys(
         ADAPTERS,
         (
@@ -62,6 +73,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
             INJECTION,
             MODELS,
             MODEL_CHOICE,
+            SCORING,
             *ADAPTERS,
         ),
     ),
@@ -76,6 +88,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         INJECTION,
         MODELS,
         MODEL_CHOICE,
+        SCORING,
         MODEL_STORE,
         MLFLOW_MIRROR,
         *ADAPTERS,

@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet_assets.assets.common import LANE_TAG as LANE
-from fleet_assets.assets.runs import PARTITION, RANGE_END, RANGE_START, hours_of, lanes_of
+from fleet_assets.assets.runs import (
+    HOURS_TAG,
+    PARTITION,
+    RANGE_END,
+    RANGE_START,
+    hours_of,
+    lanes_of,
+)
 from fleet_assets.assets.runs import unfinished_runs as unfinished
 from fleet_assets.kafka.ranges import ranges_to_land
 from partitions.hours import (
@@ -339,3 +346,13 @@ def test_runs_tell_which_hours_and_lanes_are_busy() -> None:
         assert lanes_of(runs) == {"fresh", "retry"}
         assert len(unfinished(instance, "work")) == 3
         assert unfinished(instance, "landing") == []
+
+
+def test_runs_over_days_keep_no_hours_busy() -> None:
+    day = "2026-01-01"
+    with dg.DagsterInstance.ephemeral() as instance:
+        status = dg.DagsterRunStatus.STARTED
+        run_of(instance, status, **{PARTITION: day, HOURS_TAG: f"{day},2026-01-02"})
+        run_of(instance, status, **{RANGE_START: day, RANGE_END: "2026-01-02"})
+        run_of(instance, status, **{PARTITION: OLD})
+        assert hours_of(unfinished(instance)) == {OLD}

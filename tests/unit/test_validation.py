@@ -27,9 +27,9 @@ def good_value(column: Column) -> Any:
         case pl.Datetime():
             return T0 + timedelta(minutes=1)
         case pl.String():
-            if column.pattern == "^[0-9a-f]{32}$":
-                return "0" * 32
-            return "P0420" if column.pattern and "PCBU" in column.pattern else "v1"
+            by_pattern = {"[0-9a-f]{32}": "0" * 32, "fm-": f"fm-{'0' * 12}", "PCBU": "P0420"}
+            known = [good for part, good in by_pattern.items() if part in (column.pattern or "")]
+            return known[0] if known else "v1"
         case pl.Boolean():
             return False
         case pl.Binary():
