@@ -34,18 +34,11 @@ class DayWork:
 
     Attributes:
         summaries: days to summarise.
-        baselines: days that baselines can be made for, once the summaries are there.
-        waiting: days that still get windows, or whose summaries are due.
+        baselines: days that baselines can be made for from the summaries that are there.
     """
 
     summaries: tuple[str, ...]
     baselines: tuple[str, ...]
-    waiting: frozenset[str]
-
-    @property
-    def days(self) -> list[str]:
-        """All of them."""
-        return sorted({*self.summaries, *self.baselines})
 
 
 def day_work(lake: Lake, postgres_url: str, now: datetime, *, by_incidents: bool = True) -> DayWork:
@@ -59,26 +52,17 @@ def day_work(lake: Lake, postgres_url: str, now: datetime, *, by_incidents: bool
     """
     waiting = {day_of(hour) for hour in _hours_left(lake, postgres_url)}
     said = all_said(postgres_url)
-    stale = days_to_summarise(lake, said, waiting, by_incidents=by_incidents)
+    stale = set(days_to_summarise(lake, said, waiting, by_incidents=by_incidents))
     failed = failed_days(postgres_url, "feature_days")
     later = {day.event_day for day in failed if day.next_attempt_at > now}
     given_up = {day.event_day for day in failed if day.attempts >= GIVEN_UP_AFTER}
-    due = set(stale) - later
-    held_up = waiting | (set(stale) & later - given_up)
     rests = {
         day.event_day
         for day in failed_days(postgres_url, "vehicle_baselines")
         if day.next_attempt_at > now
     }
-    baselines = set(days_to_compare(lake, held_up, due)) - rests
-    return DayWork(
-        tuple(sorted(due)), tuple(sorted(baselines)), frozenset(waiting | set(stale) - given_up)
-    )
-
-
-def days_to_make_now(lake: Lake, postgres_url: str, now: datetime) -> list[str]:
-    """Days that baselines can be made for from the summaries that are there."""
-    return days_to_compare(lake, day_work(lake, postgres_url, now, by_incidents=False).waiting)
+    baselines = set(days_to_compare(lake, waiting | (stale - given_up))) - rests
+    return DayWork(tuple(sorted(stale - later)), tuple(sorted(baselines)))
 
 
 def some_days(lake: Lake, days: Iterable[str]) -> list[str]:

@@ -1,8 +1,10 @@
 """Requests summaries and baselines of days, as soon as a day is over."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from dagster import (
+    AssetKey,
     DefaultSensorStatus,
     RunRequest,
     SensorDefinition,
@@ -16,6 +18,7 @@ from fleet_assets.assets.baselines import COMPARE, SUMMARISE
 from fleet_assets.assets.platform import Platform
 from fleet_assets.assets.runs import HOURS_TAG, PARTITION, unfinished_runs
 from fleet_assets.baseline_flow import day_work, some_days
+from fleet_assets.lake.vehicle_baselines import FEATURE_DAYS, VEHICLE_BASELINES
 from sensors.pacing import ready_at
 
 INTERVAL_SECONDS = 60
@@ -44,14 +47,23 @@ def build_baselines_sensor(
             return SkipReason(f"the baselines rest until {max(again_at, rested_at):%H:%M:%S}")
         has_rested = again_at + settings.late_interval <= now
         work = day_work(platform.lake, platform.postgres_url, now, by_incidents=has_rested)
-        days = some_days(platform.lake, work.days)
-        if not days:
-            return SkipReason("all days that are over are summarised, all baselines made")
-        ops = {
-            SUMMARISE: {"config": {"anew": False}},
-            COMPARE: {"config": {"only_due": True}},
-        }
-        tags = {PARTITION: days[0], HOURS_TAG: ",".join(days)}
-        return RunRequest(run_config={"ops": ops}, tags=tags)
+        if work.summaries:
+            return _request(platform, SUMMARISE, FEATURE_DAYS, {"anew": False}, work.summaries)
+        if work.baselines:
+            config = {"only_due": True}
+            return _request(platform, COMPARE, VEHICLE_BASELINES, config, work.baselines)
+        return SkipReason("all days that are over are summarised, all baselines made")
 
     return baselines_sensor
+
+
+def _request(
+    platform: Platform, step: str, asset: str, config: dict[str, bool], due: Sequence[str]
+) -> RunRequest:
+    """One table alone, so that Dagster shows no day as made that the run left alone."""
+    days = some_days(platform.lake, due)
+    return RunRequest(
+        run_config={"ops": {step: {"config": config}}},
+        asset_selection=[AssetKey(asset)],
+        tags={PARTITION: days[0], HOURS_TAG: ",".join(days)},
+    )

@@ -88,7 +88,11 @@ class PlatformRun:
         return self.defs.resolve_sensor_def(sensor).evaluate_tick(context)
 
     def execute(
-        self, job: str, run_config: Mapping[str, Any], tags: Mapping[str, str]
+        self,
+        job: str,
+        run_config: Mapping[str, Any],
+        tags: Mapping[str, str],
+        assets: Sequence[dg.AssetKey] | None = None,
     ) -> ExecuteInProcessResult:
         """One run, as the daemon launches it; a failure is told by its result."""
         return self.defs.resolve_job_def(job).execute_in_process(
@@ -96,12 +100,16 @@ class PlatformRun:
             tags=dict(tags),
             instance=self.instance,
             raise_on_error=False,
+            asset_selection=assets,
         )
 
     def follow(self, sensor: str, job: str) -> list[ExecuteInProcessResult]:
         """Evaluate a sensor and execute what it requests."""
         requests = self.tick(sensor).run_requests or []
-        return [self.execute(job, request.run_config, request.tags) for request in requests]
+        return [
+            self.execute(job, request.run_config, request.tags, request.asset_selection)
+            for request in requests
+        ]
 
     def land(self) -> None:
         """Landing runs until the sensor has nothing to request."""

@@ -31,7 +31,7 @@ from fleet_assets.assets.stages import (
     hours_of_run,
     log_check,
 )
-from fleet_assets.baseline_flow import day_work, days_to_make_now
+from fleet_assets.baseline_flow import day_work
 from fleet_assets.lake.feature_days import summarise_day
 from fleet_assets.lake.store import Lake
 from fleet_assets.lake.vehicle_baselines import (
@@ -119,7 +119,8 @@ def build_feature_days(partitions_def: DailyPartitionsDefinition) -> AssetsDefin
             if worked.verdict is not None:
                 told["summaries"] = _summaries(lake.open(FEATURE_DAYS).read(day))
             add_hour_metadata(context, FEATURE_DAYS, day, told)
-        yield MaterializeResult(asset_key=FEATURE_DAYS)
+        if not done.keys().isdisjoint(context.partition_keys):
+            yield MaterializeResult(asset_key=FEATURE_DAYS)
 
     return summarise
 
@@ -154,7 +155,7 @@ def build_vehicle_baselines(partitions_def: DailyPartitionsDefinition) -> Assets
         lake, url = platform.lake, platform.postgres_url
         days = hours_of_run(context)
         if config.only_due:
-            due = days_to_make_now(lake, url, datetime.now(UTC))
+            due = day_work(lake, url, datetime.now(UTC), by_incidents=False).baselines
             days = [day for day in days if day in due]
         done = work_days(
             context,
@@ -172,7 +173,8 @@ def build_vehicle_baselines(partitions_def: DailyPartitionsDefinition) -> Assets
             add_hour_metadata(
                 context, VEHICLE_BASELINES, day, _told(lake, day, made.version, made.rows)
             )
-        yield MaterializeResult(asset_key=VEHICLE_BASELINES)
+        if not done.keys().isdisjoint(context.partition_keys):
+            yield MaterializeResult(asset_key=VEHICLE_BASELINES)
 
     return compare
 

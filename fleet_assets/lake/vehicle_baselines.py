@@ -70,15 +70,12 @@ def baselines_of(lake: Lake, event_day: str, version: int) -> pl.DataFrame:
     return rows.with_columns(_DAY).select(BASELINE_SCHEMA.names())
 
 
-def days_to_compare(
-    lake: Lake, waiting: Collection[str], awaited: Collection[str] = ()
-) -> list[str]:
+def days_to_compare(lake: Lake, waiting: Collection[str]) -> list[str]:
     """Days that have begun and lack baselines that can be made now, in order.
 
     Args:
         lake: the lake.
         waiting: days that are not to be taken as they are: nothing is made from them.
-        awaited: days that `feature_days` takes in before the baselines are made.
     """
     telemetry = lake.find("telemetry")
     if telemetry is None:
@@ -92,8 +89,7 @@ def days_to_compare(
         if done.get(version_id(day)) or not before.isdisjoint(waiting):
             continue
         number = sum(numbers.get(one, 0) for one in before)
-        is_new = number and done.get(looked_id(day)) != number
-        if is_new or not before.isdisjoint(awaited):
+        if number and done.get(looked_id(day)) != number:
             due.append(day)
     return due
 

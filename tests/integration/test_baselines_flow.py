@@ -8,6 +8,7 @@ from unittest import mock
 
 import polars as pl
 import pytest
+from dagster import AssetKey
 from installation import Installation
 from platform_run import PlatformRun, platform_run
 from telemetry_data import message
@@ -38,6 +39,16 @@ def take_in(run: PlatformRun, day: int, rpm: int = 2000) -> None:
     window(run)
 
 
+def follow(run: PlatformRun, *days: list[str]) -> None:
+    """Runs over exactly these days, one after the other, then none."""
+    for these in days:
+        requests = run.tick("baselines_sensor").run_requests or []
+        assert [request.tags[HOURS_TAG].split(",") for request in requests] == [these]
+        (result,) = run.follow("baselines_sensor", BASELINES_JOB)
+        assert result.success
+    assert run.follow("baselines_sensor", BASELINES_JOB) == []
+
+
 def window(run: PlatformRun) -> None:
     (result,) = run.follow("features_sensor", "features")
     assert result.success
@@ -55,6 +66,10 @@ def pins(run: PlatformRun) -> dict[str, str]:
     return dict(rows)
 
 
+def made(run: PlatformRun, asset: str) -> set[str]:
+    return run.instance.get_materialized_partitions(AssetKey(asset))
+
+
 def ledger(run: PlatformRun, stage: str) -> dict[str, tuple[str, int]]:
     rows = run.query(
         "select event_day, state, attempts from warehouse.day_ledger where stage = %s", stage
@@ -68,15 +83,16 @@ def test_baselines_follow(services: Installation, flow_home: Path, tmp_path: Pat
     }  # fmt: skip
     with platform_run(services, "baselines_flow", flow_home, tmp_path / "lake", **settings) as run:
         import_vehicles(run.postgres_url, [vehicle(1, vehicle_type="sedan")], "test")
-        assert run.follow("baselines_sensor", BASELINES_JOB) == []
+        follow(run)
         take_in(run, 0)
-        assert run.follow("baselines_sensor", BASELINES_JOB) == []  # the day is not over
+        follow(run)  # the day is not over
         assert pins(run) == {}
 
         take_in(run, 1)
-        (result,) = run.follow("baselines_sensor", BASELINES_JOB)
-        assert result.success
+        follow(run, [DAYS[0]], [DAYS[1]])
         assert versions(run.lake) == {DAYS[1]: 1}
+        assert made(run, "feature_days") == {DAYS[0]}
+        assert made(run, "vehicle_baselines") == {DAYS[1]}
         assert run.rows("vehicle_baselines", DAYS[1])["vehicle_type"].unique().to_list() == [
             "sedan"
         ]
@@ -87,7 +103,7 @@ def test_baselines_follow(services: Installation, flow_home: Path, tmp_path: Pat
         assert scores(run, 1)
         assert scores(run, 0) == []
         assert pins(run) == {f"{DAYS[1]}T05": f"{DAYS[1]}/1"}
-        assert run.follow("baselines_sensor", BASELINES_JOB) == []
+        follow(run)
 
         _pins_keep_their_time_while_they_are_the_same(run)
         _a_failed_day_is_waited_for_and_tried_again(run)
@@ -119,17 +135,17 @@ def _a_failed_day_is_waited_for_and_tried_again(run: PlatformRun) -> None:
     assert scores(run, 2) == []
     with mock.patch("fleet_assets.assets.baselines.summarise_day", side_effect=OSError("no disk")):
         (result,) = run.follow("baselines_sensor", BASELINES_JOB)
-    assert result.success  # of several days; the others would go on
-    assert DAYS[2] not in versions(run.lake)  # it would lack the day before
+    assert not result.success  # of one day alone, so that Dagster shows it
     assert ledger(run, "feature_days")[DAYS[1]] == ("failed", 1)
     assert run.verdicts("feature_days", "contract")[DAYS[1]] is False
     assert f"feature_days {DAYS[1]}: OSError: no disk" in failing_checks(
         run.postgres_url, Settings()
     )
-    assert run.follow("baselines_sensor", BASELINES_JOB) == []  # not yet
-    run.query("update warehouse.day_ledger set next_attempt_at = now() returning 1")
-    (result,) = run.follow("baselines_sensor", BASELINES_JOB)
-    assert result.success
+    at_once = datetime.fromtimestamp(0, UTC), datetime.fromtimestamp(0, UTC)
+    with mock.patch("sensors.baselines.ready_at", return_value=at_once):
+        follow(run)  # not yet, and no baselines without it
+        run.query("update warehouse.day_ledger set next_attempt_at = now() returning 1")
+        follow(run, [DAYS[1]], [DAYS[2]])
     assert ledger(run, "feature_days")[DAYS[1]] == ("fresh", 0)
     assert run.verdicts("feature_days", "contract")[DAYS[1]] is True
     assert versions(run.lake) == {DAYS[1]: 1, DAYS[2]: 1}
@@ -142,7 +158,7 @@ def _by_hand_versions_are_made_and_taken(run: PlatformRun) -> None:
     before = scores(run, 2)
     config = {"ops": {"make_baselines": {"config": {"repin": True}}}}
     tags = {PARTITION: DAYS[2], HOURS_TAG: DAYS[2]}
-    assert run.execute(BASELINES_JOB, config, tags).success
+    assert run.execute(BASELINES_JOB, config, tags).success  # both tables
     assert versions(run.lake)[DAYS[2]] == 2
     assert run.follow("features_sensor", "features") == []
     assert pins(run)[hour] == f"{DAYS[2]}/1"

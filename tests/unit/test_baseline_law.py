@@ -196,7 +196,6 @@ def test_baselines_wait_for_windows_of_the_days_before(tmp_path: Path) -> None:
     assert days_to_compare(lake, {DAYS[1]}) == [DAYS[1]]
     assert days_to_compare(lake, {DAYS[0]}) == []
     assert days_to_compare(lake, {DAYS[2]}) == [DAYS[1], DAYS[2]]
-    assert days_to_compare(lake, (), {DAYS[2]}) == [DAYS[1], DAYS[2]]
 
 
 def test_days_without_data_between_do_not_matter(tmp_path: Path) -> None:
