@@ -52,7 +52,11 @@ def load_model(artifacts: Artifacts, version_id: str) -> tuple[FleetModel, dict[
 
 @lru_cache(maxsize=_KEPT)
 def _loaded(lake_url: str, version_id: str) -> tuple[FleetModel, dict[str, Any]]:
-    artifacts = Artifacts(lake_url)
+    return read_model(Artifacts(lake_url), version_id)
+
+
+def read_model(artifacts: Artifacts, version_id: str) -> tuple[FleetModel, dict[str, Any]]:
+    """As `load_model`, from the file itself: tells what has become of it since."""
     data = artifacts.read(model_file(version_id))
     if not version_id.endswith(hashlib.sha256(data).hexdigest()[:_ID_LENGTH]):
         raise FleetError(

@@ -39,9 +39,11 @@ def promote(
 ) -> None:
     """Let a model serve, as far as the verdict lets it.
 
-    The first one of a group serves at once. Any other needs a comparison with the champion
-    (`fleet models evaluate`): it goes into the shadow, then to a tenth of the vehicles, then to
-    all, or is refused with the reasons and exit code 1. There is no way around the verdict.
+    The first one of a group serves at once, and so does one in place of a champion that cannot be
+    read any more (a damaged file, a release that takes other inputs). Any other needs a comparison
+    with the champion (`fleet models evaluate`): it goes into the shadow, then to a tenth of the
+    vehicles, then to all, or is refused with the reasons and exit code 1. There is no way around
+    the verdict.
     """
     from fleet_assets.lake.artifacts import Artifacts
     from fleet_assets.model_flow import promote as promoting
@@ -156,7 +158,7 @@ def _tell(url: str, lake_url: str, rows: list[AuditRow], refused: dict[str, str]
 
     for row in rows:
         typer.echo(f"Change {row.number}: {_in_words(row)}")
-        if row.valid_from < row.made_at.replace(minute=0, second=0, microsecond=0):
+        if row.before != row.after and row.valid_from < row.made_at:
             typer.echo(
                 f"  Hours from {row.valid_from:%Y-%m-%d %H}:00 to {row.made_at:%Y-%m-%d %H}:00 UTC"
                 " are scored anew with it."
@@ -177,7 +179,8 @@ def _in_words(row: AuditRow) -> str:
     if row.action == "challenge":
         reasons = "\n".join(f"  {each}" for each in row.why.split("; "))
         return f"{_serving(row.after)} {when}:\n{reasons}"
-    return f"{_serving(row.after)} serves {when}; before: {_serving(row.before)}."
+    told = f"{_serving(row.after)} serves {when}; before: {_serving(row.before)}."
+    return f"{told}\n  {row.why}" if row.action == "replace" else told
 
 
 def _serving(state: Serving | None) -> str:

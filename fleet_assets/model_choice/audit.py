@@ -15,7 +15,7 @@ from fleet_assets.errors import FleetError
 Stage = Literal["alone", "shadow", "part"]
 Action = Literal[
     "first", "challenge", "refuse", "wait", "to_part", "to_all", "drop", "roll_back",
-    "training_failed",
+    "training_failed", "replace",
 ]  # fmt: skip
 
 

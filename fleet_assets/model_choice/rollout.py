@@ -37,6 +37,29 @@ def first(rows: Audit, request: Request, model: str) -> AuditRow:
     return added(rows, request, "first", Serving(model))
 
 
+def replace_unusable(rows: Audit, request: Request, model: str, problem: str) -> AuditRow:
+    """A version serves in place of a champion that nothing can be judged by any more.
+
+    There is nothing to compare it with, as with a first one; who is on trial goes, too.
+
+    Args:
+        rows: the audit.
+        request: who asks; the problem is added to its reason.
+        model: the version.
+        problem: why the champion cannot be used.
+
+    Raises:
+        FleetError: no model serves, this one is the champion, or it was rolled back before.
+    """
+    state = _state(rows, request.group)
+    if model == state.champion:
+        raise FleetError(f"{model} serves {request.group} already.")
+    if model in _rolled_back(rows, request.group):
+        raise FleetError(f"{model} was rolled back in {request.group}: train another version.")
+    told = replace(request, why="; ".join((request.why, problem)))
+    return added(rows, told, "replace", Serving(model))
+
+
 def challenge(rows: Audit, request: Request, challenger: str, decided: GroupDecision) -> AuditRow:
     """Puts a model into the shadow, unless the verdict is that the champion stays.
 

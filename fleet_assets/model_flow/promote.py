@@ -1,5 +1,7 @@
 """Somebody wants a version to serve: the first of a group does, others need a verdict.
 
+As a first one counts, too, what comes after a champion that cannot be read any more.
+
 There is no other way: what the verdict refuses is refused, whoever asks.
 """
 
@@ -13,7 +15,7 @@ from fleet_assets.lake.artifacts import Artifacts
 from fleet_assets.model_choice import rollout
 from fleet_assets.model_choice.audit import AuditRow, Request, state_of
 from fleet_assets.model_choice.decision import GroupDecision
-from fleet_assets.model_store import load_model
+from fleet_assets.model_store import read_model
 from fleet_assets.warehouse.model_registry import change_audit, decisions, version
 
 
@@ -27,7 +29,8 @@ def promote(postgres_url: str, artifacts: Artifacts, version_id: str, request: R
         request: for which group, who asks, when, why, from which event hour on.
 
     Returns:
-        The row: `first`, `challenge` (in the shadow now) or `refuse`.
+        The row: `first`, `replace` (the champion cannot be used any more), `challenge` (in the
+        shadow now) or `refuse`.
 
     Raises:
         FleetError: the version or its file is missing, it was not trained for the group, it was
@@ -39,12 +42,14 @@ def promote(postgres_url: str, artifacts: Artifacts, version_id: str, request: R
             f"{version_id} was not trained for {request.group}: it knows"
             f" {', '.join(wanted.groups)}."
         )
-    load_model(artifacts, version_id)
+    read_model(artifacts, version_id)
 
     def change(rows: list[AuditRow]) -> AuditRow:
         state = state_of(rows, request.group)
         if state is None:
             return rollout.first(rows, request, version_id)
+        if version_id != state.champion and (why := unusable(artifacts, state.champion)):
+            return rollout.replace_unusable(rows, request, version_id, why)
         decided = _decided(postgres_url, version_id, state.champion, request.group)
         return rollout.challenge(rows, request, version_id, decided)
 
@@ -65,12 +70,24 @@ def roll_back(postgres_url: str, artifacts: Artifacts, request: Request) -> Audi
         assert row.before
         assert row.after
         if row.after.champion != row.before.champion:
-            load_model(artifacts, row.after.champion)
+            read_model(artifacts, row.after.champion)
         return row
 
     added = change_audit(postgres_url, change)
     assert added is not None
     return added
+
+
+def unusable(artifacts: Artifacts, version_id: str) -> str | None:
+    """Why a version cannot judge anything, as after a release with other inputs; None: it can.
+
+    An object store that does not answer is another matter, and raises.
+    """
+    try:
+        read_model(artifacts, version_id)
+    except FleetError as error:
+        return str(error)
+    return None
 
 
 def in_groups(

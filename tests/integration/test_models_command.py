@@ -176,6 +176,26 @@ def test_a_model_that_cannot_be_read_does_not_come_to_serve(fleet: Fleet) -> Non
     assert "Limits" in fleet.say("show", first)
 
 
+def test_a_champion_that_cannot_be_read_any_more_is_replaced(fleet: Fleet) -> None:
+    """Without a comparison, which needs both: else its group would be without a model for good."""
+    first, second, third = fleet.ids
+    fleet.say("promote", first, "--why", "the first", "--group", "truck")
+    fleet.decide("serve", second, first, "truck")
+    fleet.say("promote", second, "--why", "newer", "--group", "truck")
+    Artifacts(fleet.lake).write(model_file(first), b"rubbish", overwrite=True)
+    told = fleet.say("promote", third, "--why", "needed", "--group", "truck")
+    assert f"{third} serves in truck from" in told
+    assert "is damaged" in told
+    assert fleet.serving("truck") == Serving(third), "the trial is over, too"
+    newest = json.loads(fleet.say("history", "--json"))[0]
+    assert newest["action"] == "replace"
+    assert newest["why"].startswith("needed; ")
+    told = fleet.say("rollback", "--group", "truck", "--why", "back", exit_code=1)
+    assert "is damaged" in told
+    told = fleet.say("promote", second, "--why", "now this", "--group", "truck", exit_code=1)
+    assert "was not compared with" in told, "whoever serves can be read again"
+
+
 @pytest.mark.parametrize(
     ("words", "cause"),
     [

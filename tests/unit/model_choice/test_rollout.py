@@ -26,7 +26,14 @@ from fleet_assets.model_choice.decision import GroupDecision
 from fleet_assets.model_choice.measured import Measured
 from fleet_assets.model_choice.pins import Pin, in_share, pin, pins, serving_at
 from fleet_assets.model_choice.policy import policy
-from fleet_assets.model_choice.rollout import challenge, first, roll_back, step, training_failed
+from fleet_assets.model_choice.rollout import (
+    challenge,
+    first,
+    replace_unusable,
+    roll_back,
+    step,
+    training_failed,
+)
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
 STEPS = policy().rollout
@@ -161,6 +168,20 @@ def test_rolling_back_goes_to_the_champion_before_and_then_to_the_one_before_tha
         roll_back(rows, request(now))
 
 
+def test_what_cannot_be_used_is_replaced_at_once_and_the_audit_says_why() -> None:
+    rows, now = on_trial(part=True)
+    row = replace_unusable(rows, request(now, "needed"), "c", "a's file is gone")
+    assert (row.action, row.after) == ("replace", Serving("c"))
+    assert row.why == "needed; a's file is gone"
+    assert roll_back([*rows, row], request(now)).after == Serving("a")
+    for model, told in (("a", "a serves van already"), ("b", "b was rolled back")):
+        gone = [*rows, roll_back(rows, request(now))]
+        with pytest.raises(FleetError, match=told):
+            replace_unusable(gone, request(now), model, "gone")
+    with pytest.raises(FleetError, match="No model serves van yet"):
+        replace_unusable([], request(now), "c", "gone")
+
+
 def test_failed_training_keeps_what_serves_and_does_not_stop_the_clock() -> None:
     rows, now = on_trial()
     failed = training_failed(rows, request(now + DAY, "out of memory"))
@@ -240,7 +261,7 @@ def test_what_is_refused(ask: Callable[[list[AuditRow], datetime], object], told
 MOVES = st.lists(
     st.tuples(
         st.sampled_from(
-            ["challenge", "refuse", "serve", "stay", "shadow", "worse", "back", "fail"]
+            ["challenge", "refuse", "serve", "stay", "shadow", "worse", "back", "fail", "replace"]
         ),
         st.integers(1, 24 * 12),
         st.sampled_from([0, 0, 0, 5, 100]),
@@ -268,6 +289,8 @@ def played(moves: list[tuple[str, int, int]]) -> list[AuditRow]:
                 rows.append(roll_back(rows, asked))
             elif move == "fail":
                 rows.append(training_failed(rows, asked))
+            elif move == "replace":
+                rows.append(replace_unusable(rows, asked, f"m{number}", "its file is gone"))
             elif state.challenger:
                 judged = verdict("stay", True) if move == "worse" else verdict(move)
                 if row := step(rows, asked, state.challenger, judged):
@@ -327,6 +350,8 @@ def test_going_back_serves_a_champion_of_before_and_the_audit_tells_all(
             assert row.after.challenger is None
         if row.action in ("challenge", "refuse", "wait", "to_part", "drop", "training_failed"):
             assert row.after.champion == row.before.champion
+        if row.action == "replace":
+            assert row.after == Serving(row.after.champion)
         if row.action == "to_all":
             assert row.before.stage == "part"
             assert row.after == Serving(str(row.before.challenger))
