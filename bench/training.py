@@ -28,7 +28,8 @@ from fleet_assets.lake.artifacts import Artifacts
 from fleet_assets.lake.marks import app_id, rows_id
 from fleet_assets.lake.store import Lake
 from fleet_assets.model_flow.incidents import FEEDBACK_SCHEMA
-from fleet_assets.model_flow.training_sets import SetSettings, make_training_set, read_training_set
+from fleet_assets.model_flow.set_files import read_training_set
+from fleet_assets.model_flow.training_sets import SetSettings, make_training_set
 from fleet_assets.model_store import save_model
 from fleet_assets.models.card import model_card
 from fleet_assets.models.training import SAME, train

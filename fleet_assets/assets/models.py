@@ -29,7 +29,8 @@ from fleet_assets.lake.training_data import days_with_data
 from fleet_assets.mlflow_mirror.mirror import mirror
 from fleet_assets.model_choice.decision import Decision
 from fleet_assets.model_choice.drift_plot import drift_plot
-from fleet_assets.model_flow.choose import Chosen, choose_models
+from fleet_assets.model_flow.choose import choose_models
+from fleet_assets.model_flow.chosen import Chosen
 from fleet_assets.model_flow.daily import drifted_groups, refresh_all
 from fleet_assets.model_flow.drift import Drifted, NothingToReportError, drift_reports
 from fleet_assets.model_flow.vehicle_models import Refreshed

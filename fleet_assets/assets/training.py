@@ -28,8 +28,9 @@ from fleet_assets.mlflow_mirror.mirror import mirror
 from fleet_assets.model_flow.failures import note_failed_training
 from fleet_assets.model_flow.groups import groups_of_register
 from fleet_assets.model_flow.incidents import feedback_of
+from fleet_assets.model_flow.set_files import read_card
 from fleet_assets.model_flow.train import TooLittleDataError, Trained, recipe_of, train_model
-from fleet_assets.model_flow.training_sets import SetSettings, make_training_set, read_card
+from fleet_assets.model_flow.training_sets import SetSettings, make_training_set
 
 TRAINING = "training"
 SET, MODEL = "training_set", "trained_model"

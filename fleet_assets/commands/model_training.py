@@ -1,4 +1,4 @@
-"""``fleet models train``: a training in the shell, with a bar that shows how far it is."""
+"""``fleet models train | evaluate``: long work in the shell, with a bar."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command to the group `fleet models`."""
+    """Add the commands to the group `fleet models`."""
     groups = {group.name: group.typer_instance for group in app.registered_groups}
     models = groups.get("models")
     if models is None:
         models = typer.Typer(no_args_is_help=True, help="Models that find anomalies.")
         app.add_typer(models, name="models")
     models.command("train")(train)
+    models.command("evaluate")(evaluate)
 
 
 def train(
@@ -94,6 +95,53 @@ def train(
     _print(made, set_id)
     if mirrored.failed:
         typer.secho(mirrored.in_words, fg=typer.colors.YELLOW, err=True)
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Id of a model, or how it begins.")],
+    group: Annotated[
+        list[str] | None, typer.Option("--group", help="Vehicle group; may be repeated; all.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the verdicts as JSON.")] = False,
+) -> None:
+    """Compare a model with the champion of each group on the evaluation set; nothing else changes.
+
+    The set holds days that no training sees, with faults that none has seen. The comparison is
+    counted: a set is used up by too many new recipes. `fleet models promote` goes by the verdict.
+    """
+    from rich.console import Console
+    from rich.progress import Progress, TextColumn
+
+    from fleet_assets.commands.model_changes import known_model
+    from fleet_assets.commands.who import who
+    from fleet_assets.lake.store import Lake
+    from fleet_assets.model_flow.evaluate import evaluate_challenger
+    from fleet_assets.settings import Settings, service_address
+
+    settings = Settings()
+    url, lake = service_address("postgres_url", settings), Lake(settings.lake_root)
+    chosen = known_model(url, model).version_id
+    columns = (*Progress.get_default_columns(), TextColumn("{task.fields[what]}"))
+    with Progress(*columns, console=Console(stderr=True), disable=as_json) as progress:
+        bar = progress.add_task("Comparing", total=1.0, what="")
+        found = evaluate_challenger(
+            lake, url, chosen, who(), groups=group or None,
+            progress=lambda what, share: progress.update(bar, completed=share, what=what),
+        )  # fmt: skip
+    if as_json:
+        told = {"set": found.set_name, "kind": found.decision.kind, "left_out": found.left_out}
+        verdicts = found.decision.frame().to_dicts()
+        sys.stdout.write(json.dumps(told | {"verdicts": verdicts}, indent=2) + "\n")
+        return
+    console = Console()
+    console.print(f"{chosen}, a {found.decision.kind}, on the evaluation set {found.set_name}")
+    for name, why in found.left_out.items():
+        console.print(f"{name}: not compared: {why}")
+    for decided in found.decision.groups:
+        champion, wear = found.champions[decided.group], found.wear[decided.group]
+        console.print(f"{decided.group}: {decided.verdict} against {champion}")
+        for reason in (*decided.reasons, wear.why):
+            console.print(f"  {reason}", highlight=False)
 
 
 def _day(given: str | None) -> Any:

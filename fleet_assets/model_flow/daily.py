@@ -9,8 +9,8 @@ from fleet_assets.lake.store import Lake
 from fleet_assets.model_choice.audit import state_of
 from fleet_assets.model_flow.groups import groups_of_register
 from fleet_assets.model_flow.incidents import feedback_of
-from fleet_assets.model_flow.training_sets import Progress, silent
 from fleet_assets.model_flow.vehicle_models import Refreshed, refresh_vehicles
+from fleet_assets.models.training import Progress, silent
 from fleet_assets.warehouse.model_registry import drift_rows, read_audit, versions
 
 

@@ -26,7 +26,7 @@ from fleet_assets.model_flow.evaluation_data import (
 from fleet_assets.model_flow.groups import groups_of_register
 from fleet_assets.model_flow.incidents import feedback_of, known_of
 from fleet_assets.model_flow.serving import model_for
-from fleet_assets.model_flow.training_sets import Progress, silent
+from fleet_assets.models.training import Progress, silent
 from fleet_assets.warehouse.model_registry import (
     Compared,
     note_decision,

@@ -17,12 +17,11 @@ from fleet_assets.lake.training_data import Span, Wanted, choose, chunks
 from fleet_assets.model_choice.paired import PAIRED_SCHEMA
 from fleet_assets.model_flow.frames import faulty_frame, healthy_frame
 from fleet_assets.model_flow.incidents import Known
-from fleet_assets.model_flow.training_sets import Progress, silent
 from fleet_assets.models.alarms import alarms_of
 from fleet_assets.models.evaluation import Outcome, vehicle_days
 from fleet_assets.models.fleet_model import FleetModel
 from fleet_assets.models.frame import KEY
-from fleet_assets.models.training import Copy
+from fleet_assets.models.training import Copy, Progress, silent
 
 PASSES: Final = 2
 """How often the days get other faults."""

@@ -21,12 +21,12 @@ from fleet_assets.model_flow.evaluation_data import (
 )
 from fleet_assets.model_flow.incidents import known_of
 from fleet_assets.model_flow.plots import model_plots
-from fleet_assets.model_flow.training_sets import Progress, TrainingSet, read_training_set, silent
+from fleet_assets.model_flow.set_files import TrainingSet, read_training_set
 from fleet_assets.model_store import save_model
 from fleet_assets.models.card import model_card
 from fleet_assets.models.evaluation import by_kind, quality
 from fleet_assets.models.fleet_model import FleetModel
-from fleet_assets.models.training import SAME, Recipe, TooLittleDataError, train
+from fleet_assets.models.training import SAME, Progress, Recipe, TooLittleDataError, silent, train
 from fleet_assets.warehouse.model_registry import ModelVersion, note_version
 
 __all__ = ["TooLittleDataError", "Trained", "recipe_of", "train_model"]

@@ -7,7 +7,6 @@ settings give the same set, which is made once. Its card is written last.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -16,7 +15,6 @@ from typing import Any, Final
 
 import polars as pl
 
-from fleet_assets.errors import FleetError
 from fleet_assets.features.catalogue import read_features
 from fleet_assets.injection.catalogue import read_catalogue
 from fleet_assets.injection.draws import chance
@@ -38,19 +36,12 @@ from fleet_assets.lake.training_data import (
 )
 from fleet_assets.model_flow.frames import faulty_frame, healthy_frame
 from fleet_assets.model_flow.incidents import Known, known_of
+from fleet_assets.model_flow.set_files import folder, write_training_set
 from fleet_assets.models.frame import INPUTS, KEY
 from fleet_assets.models.training import Copy, Progress, TooLittleDataError, silent
 
 SENSOR_KINDS: Final = ("bias", "stuck", "dropout", "gps_jump")
 """Drawn on top: what has to be found is one in many of all kinds and signals."""
-__all__ = [
-    "Progress",
-    "SetSettings",
-    "TrainingSet",
-    "make_training_set",
-    "read_training_set",
-    "silent",
-]
 FORM: Final = 1
 """Another one names other sets: raise it when the same settings make other rows."""
 
@@ -78,28 +69,6 @@ class SetSettings:
     hours_of_vehicle: tuple[float, float] = (8.0, 40.0)
     faulty_hours: float = 1500.0
     passes: tuple[int, int] = (8, 6)
-
-
-@dataclass(frozen=True)
-class TrainingSet:
-    """A set as trainings read it.
-
-    Attributes:
-        healthy: a model frame in order of vehicle and time.
-        copies: windows with faults.
-        labels: rows of LABEL_SCHEMA of all three sources.
-        card: what it is.
-    """
-
-    healthy: pl.DataFrame
-    copies: Sequence[Copy]
-    labels: pl.DataFrame
-    card: Mapping[str, Any]
-
-    @property
-    def types(self) -> dict[str, str]:
-        """Group by vehicle."""
-        return dict(self.card["vehicles"])
 
 
 def make_training_set(
@@ -154,58 +123,10 @@ def make_training_set(
         "truths": truth,
         "labels": labels,
     }
-    for name, table in tables.items():
-        artifacts.write(f"{folder(set_id)}/{name}.parquet", _parquet(table), overwrite=True)
     card = {"id": set_id, **made_of["told"], **_counts(chosen, types, tables)}
-    artifacts.write(f"{folder(set_id)}/card.json", json.dumps(card).encode(), overwrite=True)
+    write_training_set(artifacts, set_id, tables, card)
     progress(f"{set_id}: {healthy.height:,} healthy windows, {truth.height:,} faults", 1.0)
     return set_id
-
-
-def read_training_set(lake_url: str, set_id: str) -> TrainingSet:
-    """A training set.
-
-    Raises:
-        FleetError: there is none of this id.
-    """
-    artifacts = Artifacts(lake_url)
-    card = read_card(lake_url, set_id)
-    tables = {
-        name: pl.read_parquet(io.BytesIO(artifacts.read(f"{folder(set_id)}/{name}.parquet")))
-        for name in ("healthy", "copies", "truths", "labels")
-    }
-    copies, truths = tables["copies"], tables["truths"]
-    numbers = sorted({*copies["copy"].unique(), *truths["copy"].unique()})
-    return TrainingSet(
-        tables["healthy"],
-        [
-            Copy(copies.filter(copy=number).drop("copy"), truths.filter(copy=number).drop("copy"))
-            for number in numbers
-        ],
-        tables["labels"],
-        card,
-    )
-
-
-def read_card(lake_url: str, set_id: str) -> dict[str, Any]:
-    """The card of a training set.
-
-    Raises:
-        FleetError: there is none of this id.
-    """
-    artifacts, name = Artifacts(lake_url), f"{folder(set_id)}/card.json"
-    if not artifacts.exists(name):
-        known = sorted({each.split("/")[1] for each in artifacts.names("training_sets")})
-        raise FleetError(
-            f"There is no training set {set_id}; there are {', '.join(known) or 'none'}."
-        )
-    told: dict[str, Any] = json.loads(artifacts.read(name))
-    return told
-
-
-def folder(set_id: str) -> str:
-    """Where a set lies among the artifacts."""
-    return f"training_sets/{set_id}"
 
 
 def span_of(lake: Lake, settings: SetSettings) -> Span:
@@ -331,9 +252,3 @@ def _counts(
 
 def _by(rows: pl.DataFrame, column: str) -> dict[str, int]:
     return dict(rows.group_by(column).len().sort(column).iter_rows())
-
-
-def _parquet(table: pl.DataFrame) -> bytes:
-    file = io.BytesIO()
-    table.write_parquet(file, compression="zstd", compression_level=3)
-    return file.getvalue()

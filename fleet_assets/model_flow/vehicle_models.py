@@ -27,7 +27,6 @@ from fleet_assets.model_flow.releases import (
     read_release,
     write_release,
 )
-from fleet_assets.model_flow.training_sets import Progress, silent
 from fleet_assets.model_store import load_model
 from fleet_assets.models.evidence import GROUP
 from fleet_assets.models.fleet_model import FleetModel
@@ -35,7 +34,7 @@ from fleet_assets.models.frame import KEY
 from fleet_assets.models.recalibration import recalibrated
 from fleet_assets.models.releases import Release
 from fleet_assets.models.settling import settled
-from fleet_assets.models.training import Recipe, least_to_train
+from fleet_assets.models.training import Progress, Recipe, least_to_train, silent
 from fleet_assets.models.vehicle import Vehicle, fit_vehicle
 from partitions.hours import hour_key
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Final
 
 from fleet_assets.lake.store import Lake
@@ -13,6 +13,9 @@ from fleet_assets.warehouse.model_registry import drift_rows, read_audit, versio
 
 LEAST_HOURS: Final = 4
 """Driven vehicle-hours on days for training, without which a first training is not tried."""
+
+REST: Final = timedelta(days=3)
+"""Drift asks for no training sooner after the last: what it made is still being compared."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +54,8 @@ def training_wanted(lake: Lake, postgres_url: str) -> Wanted:
         return Wanted(False, "no feature has drifted")
     day: date = rows["day"].to_list()[0]  # the newest comes first
     newest = max([known[0].trained_at, *(row.made_at for row in failed)])
-    if newest.date() > day:
-        return Wanted(False, f"the drift of {day} was trained on since")
+    if day < newest.date() + REST:
+        return Wanted(False, f"the last training was less than {REST.days} days before {day}")
     types = ", ".join(sorted(rows.filter(day=day)["vehicle_type"].unique()))
     return Wanted(True, f"features of {types} have drifted ({day})")
 

@@ -12,8 +12,10 @@ from typing import Any
 
 import dagster as dg
 import pytest
+import typer
 from installation import Installation
 from simulated_lake import START, simulated_lake
+from typer.testing import CliRunner
 from warehouse_data import fresh_warehouse, query, vehicle
 
 from fleet_assets.assets import models as model_assets
@@ -21,6 +23,7 @@ from fleet_assets.assets import training as training_assets
 from fleet_assets.assets.models import build_feature_drift, build_model_choice, build_vehicle_models
 from fleet_assets.assets.platform import Platform
 from fleet_assets.assets.training import CHECK, MODEL, SET, STEP, build_training
+from fleet_assets.commands import model_training, models
 from fleet_assets.lake.artifacts import Artifacts
 from fleet_assets.lake.store import Lake
 from fleet_assets.lake.training_data import Span
@@ -29,7 +32,7 @@ from fleet_assets.model_choice.audit import Serving, state_of
 from fleet_assets.model_choice.decision import decide
 from fleet_assets.model_choice.evaluation_sets import evaluation_set
 from fleet_assets.model_choice.policy import policy
-from fleet_assets.model_flow import choose, evaluate
+from fleet_assets.model_flow import evaluate, trials
 from fleet_assets.model_flow.choose import choose_models
 from fleet_assets.model_flow.evaluate import compared, evaluate_challenger
 from fleet_assets.model_flow.evaluation_data import NothingToCompareError
@@ -60,6 +63,7 @@ NOW = START + timedelta(days=4, hours=12)
 SETTINGS = SetSettings(
     last_day=date(2026, 3, 4), hours=20, hours_of_vehicle=(4, 6), faulty_hours=60, passes=(3, 2)
 )
+SETS = policy().evaluation_sets.model_copy(update={"least_days": 3})
 RECIPE = Recipe(folds=2, least_windows=200)
 
 
@@ -119,11 +123,10 @@ def lenient(monkeypatch: pytest.MonkeyPatch) -> None:
     numbers = policy().comparison.model_copy(
         update={"least_vehicles": 2, "least_events": 5, "least_hours": 2.0, "resamples": 300}
     )
-    sets = policy().evaluation_sets.model_copy(update={"least_days": 3})
     monkeypatch.setattr(evaluate, "decide", partial(decide, numbers=numbers))
-    monkeypatch.setattr(evaluate, "evaluation_set", partial(evaluation_set, numbers=sets))
+    monkeypatch.setattr(evaluate, "evaluation_set", partial(evaluation_set, numbers=SETS))
     on_trial = numbers.for_looks(3)
-    monkeypatch.setattr(choose, "decide", lambda paired, kind, _: decide(paired, kind, on_trial))
+    monkeypatch.setattr(trials, "decide", lambda paired, kind, _: decide(paired, kind, on_trial))
 
 
 def again(lake: Lake, url: str, model_id: str, change: Mapping[str, Any], at: datetime) -> str:
@@ -206,6 +209,25 @@ def test_trials_are_looked_at_on_the_days_since(
     assert state is not None
     assert (state.champion, state.challenger, state.stage) == (trained, equal, "part")
     assert {each.trial_stage for each in decisions(url, equal)} == {None, "shadow"}
+
+
+def test_the_shell_compares_and_says_why(
+    lake: Lake, url: str, trained: str, lenient: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choose_models(lake, url, "test", now=NOW)
+    worse = again(lake, url, trained, deaf(load_model(Artifacts(lake.url), trained)[0]), NOW)
+    first_set = evaluation_set(NOW.date(), START.date(), SETS)
+    monkeypatch.setattr(evaluate, "evaluation_set", lambda *_: first_set)
+    monkeypatch.setenv("FLEET_POSTGRES_URL", url)
+    monkeypatch.setenv("FLEET_LAKE_URL", lake.url)
+    app = typer.Typer()
+    models.register(app)
+    model_training.register(app)
+    shown = CliRunner().invoke(app, ["models", "evaluate", worse])
+    assert shown.exit_code == 0, shown.output
+    assert f"truck: stay against {trained}" in shown.output
+    assert "1 refreshes were compared" in shown.output or "0 refreshes" in shown.output
+    assert state_of(read_audit(url), "truck") == Serving(trained)
 
 
 def test_too_early_to_compare_says_how_much_there_is(lake: Lake, url: str, trained: str) -> None:

@@ -27,12 +27,8 @@ from fleet_assets.lake.training_data import (
 )
 from fleet_assets.model_flow.frames import healthy_frame
 from fleet_assets.model_flow.incidents import FEEDBACK_SCHEMA, NOTHING, known_of
-from fleet_assets.model_flow.training_sets import (
-    SetSettings,
-    TrainingSet,
-    make_training_set,
-    read_training_set,
-)
+from fleet_assets.model_flow.set_files import TrainingSet, read_training_set
+from fleet_assets.model_flow.training_sets import SetSettings, make_training_set
 from fleet_assets.models.frame import INPUTS, model_frame
 from fleet_assets.models.kinds import AFTERMATH, HEALTHY, labels_of
 from fleet_assets.models.steps import steps_of
