@@ -86,7 +86,10 @@ class Settings(BaseSettings):
         0.25, gt=0, le=1, description="Largest share of the time that trips and rules may take."
     )
     features_share: float = Field(
-        0.25, gt=0, le=1, description="Largest share of the time that feature windows may take."
+        0.25,
+        gt=0,
+        le=1,
+        description="Largest share of the time that feature windows may take; baselines likewise.",
     )
     scoring_share: float = Field(
         0.25, gt=0, le=1, description="Largest share of the time that scoring by models may take."

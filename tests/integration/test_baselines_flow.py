@@ -15,17 +15,19 @@ from telemetry_data import message
 from warehouse_data import vehicle
 
 from fleet_assets.assets.runs import HOURS_TAG, PARTITION
+from fleet_assets.baseline_flow import GIVEN_UP_AFTER, day_work
 from fleet_assets.lake.pins import pins_in_lake
 from fleet_assets.lake.vehicle_baselines import versions
 from fleet_assets.local.failing_checks import failing_checks
 from fleet_assets.settings import Settings
 from fleet_assets.warehouse.input_pins import note_new_pins, note_pins, read_pins
+from fleet_assets.warehouse.ledger import record_failure
 from fleet_assets.warehouse.vehicles import import_vehicles
 from sensors.baselines import BASELINES_JOB
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 START = datetime(2020, 3, 1, 5, 50, tzinfo=UTC)
-DAYS = [f"2020-03-0{n}" for n in (1, 2, 3)]
+DAYS = [f"2020-03-0{n}" for n in (1, 2, 3, 4)]
 SCORE = "rpm_mean_60s_z_vehicle"
 
 
@@ -108,6 +110,7 @@ def test_baselines_follow(services: Installation, flow_home: Path, tmp_path: Pat
         _pins_keep_their_time_while_they_are_the_same(run)
         _a_failed_day_is_waited_for_and_tried_again(run)
         _by_hand_versions_are_made_and_taken(run)
+        _an_hour_that_fails_again_and_again_is_waited_for_no_more(run)
 
 
 def _pins_keep_their_time_while_they_are_the_same(run: PlatformRun) -> None:
@@ -166,3 +169,17 @@ def _by_hand_versions_are_made_and_taken(run: PlatformRun) -> None:
     assert run.execute("features", config, {PARTITION: hour}).success
     assert pins(run)[hour] == f"{DAYS[2]}/2"
     assert scores(run, 2) == before  # made from the same days
+
+
+def _an_hour_that_fails_again_and_again_is_waited_for_no_more(run: PlatformRun) -> None:
+    take_in(run, 3)
+    late = message("T-1", f"{DAYS[0]}T09:00:00Z", speed=1)
+    run.produce([(b"T-1", late)])
+    run.land()  # and no more: a refresh of it fails
+    hour = f"{DAYS[0]}T09"
+    for attempts in range(GIVEN_UP_AFTER):
+        work = day_work(run.lake, run.postgres_url, datetime.now(UTC))
+        assert (work.summaries, work.baselines) == ((DAYS[2],), ()), attempts
+        record_failure(run.postgres_url, "telemetry", [hour], "bad rows")
+    follow(run, [DAYS[2]], [DAYS[3]])
+    assert versions(run.lake)[DAYS[3]] == 1
