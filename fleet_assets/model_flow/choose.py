@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from fleet_assets.errors import FleetError
+from fleet_assets.lake.artifacts import Artifacts
 from fleet_assets.lake.store import Lake
 from fleet_assets.model_choice import rollout
 from fleet_assets.model_choice.audit import AuditRow, Request, Serving, rows_of, state_of
 from fleet_assets.model_flow.chosen import Chosen
 from fleet_assets.model_flow.evaluate import evaluate_challenger
 from fleet_assets.model_flow.evaluation_data import NothingToCompareError
+from fleet_assets.model_flow.promote import unusable
 from fleet_assets.model_flow.trials import look_at_trials
 from fleet_assets.models.training import Progress, silent
 from fleet_assets.warehouse.model_registry import (
@@ -55,6 +58,13 @@ def choose_models(
         if state is None:
             row = begin(postgres_url, group, newest.version_id, made_by, now)
             done.add(group, row, "a model serves already")
+        elif problem := _problem(Artifacts(lake.url), state.champion, newest.version_id):
+            try:
+                row = take_place(postgres_url, group, newest.version_id, problem, made_by, now)
+            except FleetError as error:  # it was rolled back here before
+                done.told[group] = f"{problem}; nothing takes its place: {error}"
+            else:
+                done.add(group, row, "nothing is to be replaced any more")
         elif state.challenger is not None:
             on_trial.append(group)
         elif is_new(newest, state, audit, group, known):
@@ -79,6 +89,26 @@ def begin(
         return rollout.first(rows, request, version_id)
 
     return change_audit(postgres_url, change)
+
+
+def take_place(
+    postgres_url: str, group: str, version_id: str, problem: str, made_by: str, now: datetime
+) -> AuditRow | None:
+    """A version serves in place of a champion that cannot be read any more."""
+    request = Request(group, now, made_by, "the champion judges nothing")
+
+    def change(rows: list[AuditRow]) -> AuditRow | None:
+        return rollout.replace_unusable(rows, request, version_id, problem)
+
+    return change_audit(postgres_url, change)
+
+
+def _problem(artifacts: Artifacts, champion: str, newest: str) -> str | None:
+    """Why a champion judges nothing, where the newest version would."""
+    if newest == champion:
+        return None
+    problem = unusable(artifacts, champion)
+    return problem if problem and unusable(artifacts, newest) is None else None
 
 
 def is_new(

@@ -11,6 +11,7 @@ import sys
 import urllib.request
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,10 +23,12 @@ from warehouse_data import fresh_warehouse
 from fleet_assets.commands.models import models as app
 from fleet_assets.errors import FleetError
 from fleet_assets.lake.artifacts import Artifacts
+from fleet_assets.lake.store import Lake
 from fleet_assets.mlflow_mirror.mirror import Mirrored
 from fleet_assets.model_choice.audit import Serving, state_of
 from fleet_assets.model_choice.decision import Verdict
 from fleet_assets.model_choice.pins import serving_at
+from fleet_assets.model_flow.choose import choose_models
 from fleet_assets.model_store import model_file, save_model
 from fleet_assets.warehouse.model_registry import (
     Compared,
@@ -194,6 +197,20 @@ def test_a_champion_that_cannot_be_read_any_more_is_replaced(fleet: Fleet) -> No
     assert "is damaged" in told
     told = fleet.say("promote", second, "--why", "now this", "--group", "truck", exit_code=1)
     assert "was not compared with" in told, "whoever serves can be read again"
+
+
+def test_the_daily_choice_replaces_a_champion_that_cannot_be_read(fleet: Fleet) -> None:
+    first, second, third = fleet.ids
+    fleet.say("promote", first, "--why", "the first", "--group", "truck")
+    fleet.say("promote", second, "--why", "the first", "--group", "van")
+    Artifacts(fleet.lake).write(model_file(first), b"rubbish", overwrite=True)
+    choose = partial(choose_models, Lake(fleet.lake), fleet.url, "schedule")
+    assert [row.action for row in choose().rows] == ["replace"]
+    assert fleet.serving("truck") == Serving(third)
+    assert fleet.serving("van") == Serving(second)
+    Artifacts(fleet.lake).write(model_file(third), b"rubbish", overwrite=True)
+    assert choose().rows == [], "nothing newer would judge"
+    assert fleet.serving("truck") == Serving(third)
 
 
 @pytest.mark.parametrize(
