@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from typing import TYPE_CHECKING
 
 from fleet_assets.errors import FleetError
@@ -30,6 +31,7 @@ def ui_server(postgres_url: str, lake_url: str, port: int) -> BaseWSGIServer:
         FleetError: the port is taken.
     """
     os.environ.update(QUIET)
+    warnings.filterwarnings("ignore", module=r"mlflow\.")  # of what its releases deprecate
     from mlflow import server
     from mlflow.server import constants
     from werkzeug.serving import make_server
