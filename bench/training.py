@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import polars as pl
 from deltalake.transaction import AddAction
@@ -33,7 +33,7 @@ from fleet_assets.model_flow.training_sets import SetSettings, make_training_set
 from fleet_assets.model_store import save_model
 from fleet_assets.models.card import model_card
 from fleet_assets.models.training import SAME, train
-from partitions.hours import hour_key
+from partitions.hours import hour_key, hour_start
 
 T = TypeVar("T")
 FIRST_HOUR = 8
@@ -123,21 +123,20 @@ def make(lake: Lake, folder: Path, vehicles: int, days: int, hours: int) -> int:
 def _driven(vehicles: int, key: str) -> pl.DataFrame:
     """Rows of `vehicle_hours` of vehicles that drove all the hour."""
     contract = TABLE_BY_NAME["vehicle_hours"]
-    rows = pl.DataFrame(
-        {
-            "event_hour": key,
-            "vehicle_id": [vehicle(number) for number in range(vehicles)],
-            "messages": 3600,
-            "engine_seconds": 3600.0,
-            "seconds_seen": 3600.0,
-        }
-    )
-    lacking = [
-        pl.lit(None, column.dtype).alias(column.name)
+    start = hour_start(key)
+    given: dict[str, Any] = {
+        "event_hour": key, "hour_start": start, "first_event_time": start, "last_event_time": start,
+        "messages": 3600, "engine_seconds": 3600.0, "seconds_seen": 3600.0,
+    }  # fmt: skip
+    columns = [
+        pl.lit(given.get(column.name, None if column.nullable else 0), column.dtype).alias(
+            column.name
+        )
         for column in contract.columns
-        if column.name not in rows.columns
+        if column.name != "vehicle_id"
     ]
-    return rows.with_columns(lacking).select(contract.names).cast(contract.polars_schema)  # type: ignore[arg-type]
+    rows = pl.DataFrame({"vehicle_id": [vehicle(number) for number in range(vehicles)]})
+    return rows.with_columns(columns).select(contract.names)
 
 
 def _told(console: Console) -> Callable[[str, float], None]:

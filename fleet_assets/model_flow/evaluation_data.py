@@ -21,6 +21,7 @@ from fleet_assets.models.alarms import alarms_of
 from fleet_assets.models.evaluation import Outcome, vehicle_days
 from fleet_assets.models.fleet_model import FleetModel
 from fleet_assets.models.frame import KEY
+from fleet_assets.models.kinds import AFTERMATH, HEALTHY, labels_of
 from fleet_assets.models.training import Copy, Progress, silent
 
 PASSES: Final = 2
@@ -135,6 +136,20 @@ def found_by(model: FleetModel, data: EvaluationData) -> Found:
     """Lets a model judge evaluation data, some vehicles at a time."""
     untouched = _outcome(model, Copy(data.healthy, data.passes[0].truth.clear()))
     return Found(untouched, tuple(_outcome(model, copy) for copy in data.passes))
+
+
+def windows_of(found: Found) -> pl.DataFrame:
+    """`score`, `confidence`, `is_faulty`: healthy windows of the days as they were, faulty ones of
+    the passes. Those after a fault are neither."""
+    parts = []
+    for outcome in (found.untouched, *found.passes):
+        assert outcome.scores is not None
+        fault = labels_of(outcome.scores, outcome.truth)["fault"]
+        is_pass = outcome is not found.untouched
+        wanted = ~fault.is_in([HEALTHY, AFTERMATH]) if is_pass else fault == HEALTHY
+        scores = outcome.scores.select("score", "confidence").filter(wanted)
+        parts.append(scores.with_columns(is_faulty=pl.lit(is_pass)))
+    return pl.concat(parts).drop_nulls()
 
 
 def _outcome(model: FleetModel, copy: Copy) -> Outcome:

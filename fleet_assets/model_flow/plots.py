@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
-from fleet_assets.model_flow.evaluation_data import Found
+from fleet_assets.model_flow.evaluation_data import Found, windows_of
 from fleet_assets.models.evaluation import by_kind, reliability
-from fleet_assets.models.kinds import AFTERMATH, HEALTHY, labels_of
+from fleet_assets.models.training import SAME
 
 _QUIET, _LOUD, _LINE = "#4e79a7", "#e15759", "#606060"
 _SHOWN: Final = 20
@@ -28,7 +28,7 @@ def model_plots(found: Found, importance: Mapping[str, float]) -> dict[str, byte
         found: what the model says of days that it has not seen.
         importance: by column of evidence, of the classifier.
     """
-    told = _told(found)
+    told = windows_of(found)
     figures = {
         "scores": _scores(told),
         "precision_recall": _precision_recall(told),
@@ -44,19 +44,6 @@ def png(figure: Figure) -> bytes:
     out = io.BytesIO()
     figure.savefig(out, format="png", dpi=80, metadata={"Software": None})
     return out.getvalue()
-
-
-def _told(found: Found) -> pl.DataFrame:
-    """`score`, `confidence`, `is_faulty` of all windows that have a score."""
-    parts = []
-    for outcome in (found.untouched, *found.passes):
-        assert outcome.scores is not None
-        fault = labels_of(outcome.scores, outcome.truth)["fault"]
-        scores = outcome.scores.select("score", "confidence").with_columns(fault=fault)
-        is_pass = outcome is not found.untouched
-        wanted = ~fault.is_in([HEALTHY, AFTERMATH]) if is_pass else fault == HEALTHY
-        parts.append(scores.filter(wanted).with_columns(is_faulty=pl.lit(is_pass)))
-    return pl.concat(parts).drop("fault").drop_nulls()
 
 
 def _axes(title: str, width: float = 6.4, height: float = 4.0) -> tuple[Figure, Axes]:
@@ -106,12 +93,16 @@ def _precision_recall(told: pl.DataFrame) -> Figure:
     return figure
 
 
-def _reliability(told: pl.DataFrame) -> Figure:
+def _reliability(told: pl.DataFrame, share: float = SAME.faulty_share) -> Figure:
+    """With as many faulty windows as confidence is made for; with more of them it is too low."""
+    healthy, faulty = told.filter(~pl.col("is_faulty")), told.filter("is_faulty")
+    wanted = healthy.height * share / (1 - share)
+    faulty = faulty.gather_every(max(round(faulty.height / max(wanted, 1)), 1))
+    some = pl.concat([healthy, faulty])
     figure, axes = _axes("Confidence against the share of faulty windows")
-    found = reliability(told["confidence"], told["is_faulty"])
+    found = reliability(some["confidence"], some["is_faulty"])
     axes.plot([0, 1], [0, 1], color=_LINE, linewidth=0.8, label="as it should be")
-    share = told["is_faulty"].to_numpy().mean()
-    label = f"{share:.0%} of the windows are faulty"
+    label = f"{faulty.height / max(some.height, 1):.0%} of the windows are faulty"
     axes.plot(found["confidence"], found["share"], "o-", color=_QUIET, label=label)
     for row in found.iter_rows(named=True):
         at = row["confidence"], row["share"]

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from typing import Any, Final
 
 import polars as pl
+from sklearn.metrics import average_precision_score
 
 from fleet_assets.lake.artifacts import Artifacts
 from fleet_assets.lake.store import Lake
@@ -18,6 +19,7 @@ from fleet_assets.model_flow.evaluation_data import (
     NothingToCompareError,
     evaluation_data,
     found_by,
+    windows_of,
 )
 from fleet_assets.model_flow.incidents import known_of
 from fleet_assets.model_flow.plots import model_plots
@@ -123,12 +125,25 @@ def _figures(
     found = found_by(model, data)
     hours = float(data.hours()["hours"].sum())
     numbers = quality(found.passes, found.untouched.alarms, hours, found.untouched.scores)
-    told = {name: _plain(value) for name, value in dataclasses.asdict(numbers).items()}
+    told = dataclasses.asdict(numbers) | _of_windows(windows_of(found))
+    told = {name: _plain(value) for name, value in told.items()}
     kinds = by_kind(found.passes, ["kind"]).to_dicts()
     return {
         "held_out_days": told | {"hours": round(hours, 1)},
         "by_kind": {row.pop("kind"): {n: _plain(v) for n, v in row.items()} for row in kinds},
     }, found
+
+
+def _of_windows(told: pl.DataFrame) -> dict[str, float]:
+    """Passes hold little beside faults, so healthy windows are those of the days as they were."""
+    truth, score = told["is_faulty"].to_numpy(), told["score"].to_numpy()
+    if truth.all() or not truth.any():
+        return {}
+    hot = score >= 1
+    return {
+        "pr_auc": float(average_precision_score(truth, score)),
+        "balanced_accuracy": float((hot[truth].mean() + (~hot[~truth]).mean()) / 2),
+    }
 
 
 def _plain(value: Any) -> Any:
