@@ -234,10 +234,11 @@ def vehicles_metadata(day: date, done: dict[str, Refreshed]) -> dict[str, Metada
             *(of.counts.get(name, 0) for name in names),
             "–" if of.index is None else str(of.index.serves_from),
             f"{of.seconds:.1f}",
+            of.problem or "–",
         )
         for model, of in done.items()
     ]
-    header = ("model", *names, "serves from", "seconds")
+    header = ("model", *names, "serves from", "seconds", "problem")
     return {
         "day": MetadataValue.text(str(day)),
         "vehicles": MetadataValue.md(markdown_table(header, rows)),

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import date
 
+from fleet_assets.lake.artifacts import Artifacts
 from fleet_assets.lake.store import Lake
 from fleet_assets.model_choice.audit import state_of
 from fleet_assets.model_flow.groups import groups_of_register
 from fleet_assets.model_flow.incidents import feedback_of
+from fleet_assets.model_flow.promote import unusable
 from fleet_assets.model_flow.vehicle_models import Refreshed, refresh_vehicles
 from fleet_assets.models.training import Progress, silent
 from fleet_assets.warehouse.model_registry import drift_rows, read_audit, versions
@@ -51,9 +53,14 @@ def refresh_all(
         What became of each model's vehicles.
     """
     register, feedback = groups_of_register(postgres_url), feedback_of(postgres_url)
-    done = {}
+    artifacts, done = Artifacts(lake.url), {}
     for model_id, groups in models_at_work(postgres_url).items():
         types = {who: group for who, group in register.items() if group in groups}
+        problem = unusable(artifacts, model_id)
+        if problem is not None:  # the others go on; model_choice looks for another one
+            progress(f"{model_id}: {problem}", 1.0)
+            done[model_id] = Refreshed(None, {}, is_old=False, seconds=0.0, problem=problem)
+            continue
         done[model_id] = refresh_vehicles(
             lake, model_id, day, types, feedback, drifted=drifted, repin=repin, progress=progress
         )

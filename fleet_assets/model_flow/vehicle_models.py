@@ -75,12 +75,14 @@ class Refreshed:
         counts: vehicles by what was done, `kept` among them.
         is_old: the day was released before, nothing was done now.
         seconds: that it took.
+        problem: why nothing was done: the model cannot be used.
     """
 
     index: Index | None
     counts: Mapping[str, int]
     is_old: bool
     seconds: float
+    problem: str | None = None
 
 
 def refresh_vehicles(

@@ -13,9 +13,11 @@ from fleet_assets.lake.artifacts import Artifacts
 from fleet_assets.lake.marks import app_id
 from fleet_assets.lake.store import Lake
 from fleet_assets.lake.training_data import Span, newest_hours, newest_span
+from fleet_assets.model_flow import daily
 from fleet_assets.model_flow.drift import NothingToReportError, drift_report, vehicle_days
 from fleet_assets.model_flow.groups import groups_of
 from fleet_assets.model_flow.releases import Fitted, Index, indexes, newest, write_release
+from fleet_assets.model_flow.vehicle_models import Refreshed
 from fleet_assets.models.frame import INPUTS
 from fleet_assets.models.recalibration import HALF_WEIGHT, recalibrated
 from fleet_assets.models.releases import Release
@@ -169,3 +171,19 @@ def test_releases_serve_whole_days_and_the_newest_one_counts(tmp_path: Path) -> 
     write_release(artifacts, again, {0: Release({})})
     assert again.name == "models/fm-1/vehicles/2026-03-01.2.json"
     assert newest(artifacts, "fm-1", date(2026, 3, 9))["a"][0] == again
+
+
+def test_a_model_that_cannot_be_read_does_not_hold_up_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = Refreshed(None, {"kept": 1}, is_old=False, seconds=0.1)
+    monkeypatch.setattr(daily, "models_at_work", lambda _: {"fm-gone": ["van"], "fm-1": ["truck"]})
+    monkeypatch.setattr(daily, "groups_of_register", lambda _: {"v1": "truck"})
+    monkeypatch.setattr(daily, "feedback_of", lambda _: None)
+    monkeypatch.setattr(daily, "refresh_vehicles", lambda *_, **__: good)
+    monkeypatch.setattr(
+        daily, "unusable", lambda _, model: "its file is missing" if model == "fm-gone" else None
+    )
+    done = daily.refresh_all(Lake(str(tmp_path)), "nothing", TODAY)
+    assert done["fm-gone"].problem == "its file is missing"
+    assert done["fm-1"] == good
