@@ -37,7 +37,8 @@ def features_page(catalogue: FeatureCatalogue) -> str:
         f" same driving regime on the {_number(catalogue, 'baseline_days')} days (UTC) before the"
         " day of the window's last moment. A day is summarised by median and MAD of its windows"
         " (`feature_days`), without windows that look at a known incident: a live rule's finding"
-        " of severity high or critical that was not marked as false. Days with fewer than"
+        " about the vehicle, not its driver, of severity high or critical that was not marked as"
+        " false. Days with fewer than"
         f" {_number(catalogue, 'baseline_least_windows')} windows in a regime do not count for it."
         " A vehicle with n days counts n / (n +"
         f" {_number(catalogue, 'baseline_shrink_days')}) itself, its type the rest.",

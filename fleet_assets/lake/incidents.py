@@ -9,6 +9,7 @@ from typing import Final
 
 import polars as pl
 
+from fleet_assets.anomalies.incidents import IS_INCIDENT
 from fleet_assets.contracts.table import UTC_MICROSECONDS
 from fleet_assets.lake.log import all_marks
 from fleet_assets.lake.marks import by_hour, rows_id
@@ -16,7 +17,6 @@ from fleet_assets.lake.rule_anomalies import RULE_ANOMALIES
 from fleet_assets.lake.store import Lake
 from partitions.days import day_of, day_start, days_before, end_of, hours_of_day
 
-SEVERITIES: Final = ("high", "critical")
 SAID_SCHEMA: Final = pl.Schema(
     {
         "feedback_id": pl.Int64(), "vehicle_id": pl.String(), "condition": pl.String(),
@@ -54,9 +54,9 @@ class IncidentNumbers:
 def incidents_of(lake: Lake, event_day: str, said: pl.DataFrame) -> pl.DataFrame:
     """Spans (`vehicle_id`, `started_at`, `ended_at`) of the incidents that windows of a day see.
 
-    A live rule's finding of severity high or critical counts, unless what was said last of one that
-    it overlaps (of the same vehicle and condition) is that it was false. Spans are cut at the
-    day, so that one that goes on does not change the days before.
+    A live rule's finding counts that is an incident (`anomalies.incidents`), unless what was said
+    last of one that it overlaps (of the same vehicle and condition) is that it was false. Spans are
+    cut at the day, so that one that goes on does not change the days before.
 
     Args:
         lake: the lake.
@@ -69,7 +69,7 @@ def incidents_of(lake: Lake, event_day: str, said: pl.DataFrame) -> pl.DataFrame
     first, end = day_start(event_day) - _REACH, end_of(event_day)
     hours = [hour for day in _onsets(event_day) for hour in hours_of_day(day)]
     counts = (
-        pl.col("severity").is_in(SEVERITIES)
+        IS_INCIDENT
         & (pl.col("stage") == "live")
         & (pl.col("started_at") < end)
         & (pl.col("ended_at") >= first)

@@ -11,6 +11,7 @@ from typing import Final
 
 import polars as pl
 
+from fleet_assets.anomalies.incidents import IS_INCIDENT
 from fleet_assets.injection.labels import LABEL_SCHEMA, labels_of_feedback, labels_of_rules
 from fleet_assets.lake.rule_anomalies import RULE_ANOMALIES
 from fleet_assets.lake.store import Lake
@@ -18,11 +19,6 @@ from fleet_assets.lake.training_data import Span
 from fleet_assets.warehouse.connection import transact
 from partitions.hours import hour_key
 
-GRAVE: Final = ("high", "critical")
-OF_DRIVING: Final = (
-    "harsh_acceleration", "harsh_braking", "harsh_cornering", "over_speeding", "prolonged_idling",
-)  # fmt: skip
-"""Types about how a vehicle is driven: a sound vehicle that is driven hard is healthy."""
 LONGEST: Final = timedelta(days=7)
 """Anomalies are cut after so long, so none that began earlier reaches into a span."""
 _COLUMNS: Final = [
@@ -73,9 +69,7 @@ def known_of(lake: Lake, feedback: pl.DataFrame, span: Span) -> Known:
     said = labels_of_feedback(feedback, found).filter(touches)
     by_rules = labels_of_rules(found).filter(touches)
     denied = said.filter(~pl.col("is_true"))["fault_id"].to_list()
-    grave = found.filter(
-        pl.col("severity").is_in(GRAVE) & ~pl.col("anomaly_type").is_in(OF_DRIVING)
-    )["anomaly_id"].to_list()
+    grave = found.filter(IS_INCIDENT)["anomaly_id"].to_list()
     wrong = pl.concat(
         [
             by_rules.filter(pl.col("fault_id").is_in(grave) & ~pl.col("fault_id").is_in(denied)),

@@ -83,6 +83,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     MODEL_FLOW: (
         *FOUNDATION,
         DOMAIN,
+        ANOMALIES,
         RULES,
         FEATURES,
         INJECTION,

@@ -68,6 +68,7 @@ def said(*words: tuple[bool, float, float]) -> pl.DataFrame:
         (finding(100, 200), True),
         (finding(100, 200, severity="critical"), True),
         (finding(100, 200, severity="medium"), False),
+        (finding(100, 200, anomaly_type="over_speeding"), False),
         (finding(100, 200, stage="shadow"), False),
         (finding(-7 * 86_400, 10), True),  # it may last for a week
         (finding(-900, -100), True),  # the first windows still look at it
