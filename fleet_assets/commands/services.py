@@ -102,6 +102,7 @@ def status(
         _report(f"Hours waiting for refresh: {flow.stale_hours}")
         _report(f"Hours waiting for trips and anomalies: {flow.unjudged_hours}")
         _report(f"Hours waiting for features: {flow.unwindowed_hours}")
+        _report(f"Hours waiting for models: {flow.unscored_hours}")
         _report(f"Newest event in the lake: {flow.newest_event or 'none yet'}")
         _report(f"Newest event in the marts: {flow.newest_mart_row or 'none yet'}")
         _report(f"Failing checks: {', '.join(flow.failing_checks) or 'none'}")

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC
+from typing import TYPE_CHECKING
 
 from fleet_assets.local.failing_checks import failing_checks
 from fleet_assets.settings import Endpoints, Settings
+
+if TYPE_CHECKING:
+    from fleet_assets.lake.store import Lake
 
 _TIMEOUT_SECONDS = 10
 
@@ -25,6 +29,8 @@ class FlowStatus:
     """Event hours whose trips and anomalies are not up to date in lake and warehouse."""
     unwindowed_hours: int = 0
     """Event hours whose feature windows are not in line with telemetry and the rules' pins."""
+    unscored_hours: int = 0
+    """Event hours that are not judged from the windows that there are by the models that serve."""
     newest_event: str | None = None
     """Event time of the newest message in the lake, ISO 8601 in UTC."""
     newest_mart_row: str | None = None
@@ -64,10 +70,23 @@ def flow_status(endpoints: Endpoints, settings: Settings | None = None) -> FlowS
         stale_hours=sum(hour.stale for hour in hour_progress(lake, endpoints.postgres_url)),
         unjudged_hours=len(hours_behind(lake, endpoints.postgres_url, settings.late_interval)),
         unwindowed_hours=len(hours_without_windows(lake)),
+        unscored_hours=_unscored_hours(lake, endpoints.postgres_url),
         newest_event=None if newest is None else newest.isoformat(),
         newest_mart_row=_newest_mart_row(endpoints.postgres_url),
         failing_checks=failing_checks(endpoints.postgres_url, settings),
     )
+
+
+def _unscored_hours(lake: Lake, postgres_url: str) -> int:
+    from fleet_assets.warehouse.model_audit import read_audit
+
+    if not read_audit(postgres_url):  # no model serves: what models are made of need not be loaded
+        return 0
+    from fleet_assets.model_flow.book import model_book
+    from fleet_assets.model_flow.scoring import scoring_work
+
+    work = scoring_work(lake, postgres_url, model_book(lake, postgres_url))
+    return len(work.hours) + len(work.waiting)
 
 
 def _newest_mart_row(postgres_url: str) -> str | None:
