@@ -184,9 +184,8 @@ def due_vehicles(
             continue
         last_seen = hour_key(since - timedelta(microseconds=1))
         new = sum(hour > last_seen for hour in hours)
-        refit: What = "fitted" if is_trained else "settled"
         if new >= REFIT_HOURS or (new and types[who] in drifted):
-            found[who] = Due(refit, since, new)
+            found[who] = Due("fitted", since, new)
         elif new >= RECALIBRATION_HOURS:
             found[who] = Due("recalibrated", since, new)
     return found
@@ -212,7 +211,7 @@ def _shard(
     told: dict[str, Fitted] = {}
     for who, frame in _frames(lake, wanted, known):
         task = due[who]
-        fresh = frame.filter(pl.col("window_end") > task.since)
+        fresh, what = frame.filter(pl.col("window_end") > task.since), task.what
         if task.what == "recalibrated":
             vehicle, less = _known(artifacts, model, released, who)
             vehicles[who] = recalibrated(vehicle, fresh)
@@ -220,13 +219,24 @@ def _shard(
                 offsets[who] = less
         elif frame.height < least_to_train(recipe):
             continue
-        elif task.what == "fitted":
+        elif task.what == "fitted" and (
+            who in model.vehicles or not _was_young(released, who, frame.height)
+        ):
+            _, less = _known(artifacts, model, released, who)
             vehicles[who] = fit_vehicle(frame, recipe.seed)
+            if less:
+                offsets[who] = less
         else:
+            what = "settled"
             made = settled(replace(model, vehicles={GROUP: model.vehicles[GROUP]}), frame, recipe)
             vehicles[who], offsets[who] = made.vehicles[who], made.offsets[who]
-        told[who] = Fitted(task.what, str(frame["window_end"].max()), frame.height, number)
+        told[who] = Fitted(what, str(frame["window_end"].max()), frame.height, number)
     return Release(vehicles, offsets, {who: types[who] for who in vehicles}), told
+
+
+def _was_young(released: Mapping[str, tuple[Index, Fitted]], who: str, windows: int) -> bool:
+    """Whether a vehicle was made known by less than half of what there is of it now."""
+    return who in released and released[who][1].windows * 2 < windows
 
 
 def _known(
