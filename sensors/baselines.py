@@ -16,10 +16,10 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from fleet_assets.assets.baselines import COMPARE, SUMMARISE
 from fleet_assets.assets.platform import Platform
-from fleet_assets.assets.runs import HOURS_TAG, PARTITION, unfinished_runs
+from fleet_assets.assets.runs import HOURS_TAG, PARTITION
 from fleet_assets.baseline_flow import day_work, some_days
 from fleet_assets.lake.vehicle_baselines import FEATURE_DAYS, VEHICLE_BASELINES
-from sensors.pacing import ready_at
+from sensors.pacing import ready_at, resting
 
 INTERVAL_SECONDS = 60
 BASELINES_JOB = "baselines"
@@ -39,12 +39,11 @@ def build_baselines_sensor(
         " FLEET_LATE_INTERVAL. Runs take at most the share FLEET_FEATURES_SHARE of the time.",
     )
     def baselines_sensor(context: SensorEvaluationContext) -> RunRequest | SkipReason:
-        if unfinished_runs(context.instance, BASELINES_JOB):
-            return SkipReason("a run of the baselines is under way")
         now, settings = datetime.now(UTC), platform.settings
-        again_at, rested_at = ready_at(context.instance, BASELINES_JOB, settings.features_share)
-        if now < max(again_at, rested_at):
-            return SkipReason(f"the baselines rest until {max(again_at, rested_at):%H:%M:%S}")
+        share = settings.features_share
+        if why := resting(context.instance, BASELINES_JOB, share, "the baselines"):
+            return SkipReason(why)
+        again_at, _ = ready_at(context.instance, BASELINES_JOB, share)
         has_rested = again_at + settings.late_interval <= now
         work = day_work(platform.lake, platform.postgres_url, now, by_incidents=has_rested)
         if work.summaries:

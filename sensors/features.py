@@ -13,11 +13,11 @@ from dagster import (
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from fleet_assets.assets.platform import Platform
-from fleet_assets.assets.runs import HOURS_TAG, PARTITION, unfinished_runs
+from fleet_assets.assets.runs import HOURS_TAG, PARTITION
 from fleet_assets.lake.feature_windows import hours_to_window
 from fleet_assets.rule_flow import rows_by_hour, some_hours
 from fleet_assets.warehouse.ledger import read_ledger
-from sensors.pacing import ready_at
+from sensors.pacing import resting
 
 INTERVAL_SECONDS = 10
 FEATURES_JOB = "features"
@@ -37,13 +37,10 @@ def build_features_sensor(
         " the time.",
     )
     def features_sensor(context: SensorEvaluationContext) -> RunRequest | SkipReason:
-        if unfinished_runs(context.instance, FEATURES_JOB):
-            return SkipReason("a run of the features is under way")
-        now = datetime.now(UTC)
         share = platform.settings.features_share
-        again_at, rested_at = ready_at(context.instance, FEATURES_JOB, share)
-        if now < max(again_at, rested_at):
-            return SkipReason(f"the features rest until {max(again_at, rested_at):%H:%M:%S}")
+        if why := resting(context.instance, FEATURES_JOB, share, "the features"):
+            return SkipReason(why)
+        now = datetime.now(UTC)
         due = hours_to_window(platform.lake)
         if not due:
             return SkipReason("the windows of all hours that are judged are in line")

@@ -6,10 +6,26 @@ from datetime import UTC, datetime, timedelta
 
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 
+from fleet_assets.assets.runs import unfinished_runs
 from fleet_assets.rule_flow import rests_until, tries_again_at
 
 _LOOKED_AT = 8
 """Runs that are looked at for failures in a row."""
+
+
+def resting(instance: DagsterInstance, job_name: str, share: float, who: str) -> str | None:
+    """Why a job is not to be asked for now; None: it may run.
+
+    Args:
+        instance: Dagster's.
+        job_name: the job; only one run of it works at a time.
+        share: of the time that it may take.
+        who: what its runs are about, for people.
+    """
+    if unfinished_runs(instance, job_name):
+        return f"a run of {who} is under way"
+    until = max(ready_at(instance, job_name, share))
+    return f"{who} rest until {until:%H:%M:%S}" if datetime.now(UTC) < until else None
 
 
 def ready_at(instance: DagsterInstance, job_name: str, share: float) -> tuple[datetime, datetime]:

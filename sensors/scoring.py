@@ -15,12 +15,12 @@ from dagster import (
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from fleet_assets.assets.platform import Platform
-from fleet_assets.assets.runs import HOURS_TAG, PARTITION, unfinished_runs
+from fleet_assets.assets.runs import HOURS_TAG, PARTITION
 from fleet_assets.model_flow.book import model_book
 from fleet_assets.model_flow.scoring import scoring_work
 from fleet_assets.rule_flow import rows_by_hour, some_hours
 from partitions.hours import hour_key
-from sensors.pacing import ready_at
+from sensors.pacing import resting
 
 INTERVAL_SECONDS = 10
 SCORING_JOB = "scoring"
@@ -38,13 +38,10 @@ def build_scoring_sensor(platform: Platform, job: UnresolvedAssetJobDefinition) 
         " the time.",
     )
     def scoring_sensor(context: SensorEvaluationContext) -> SensorResult | SkipReason:
-        if unfinished_runs(context.instance, SCORING_JOB):
-            return SkipReason("a run of the models is under way")
-        now = datetime.now(UTC)
         share = platform.settings.scoring_share
-        again_at, rested_at = ready_at(context.instance, SCORING_JOB, share)
-        if now < max(again_at, rested_at):
-            return SkipReason(f"the models rest until {max(again_at, rested_at):%H:%M:%S}")
+        if why := resting(context.instance, SCORING_JOB, share, "the models"):
+            return SkipReason(why)
+        now = datetime.now(UTC)
         lake, url = platform.lake, platform.postgres_url
         book = model_book(lake, url)
         if not book.audit:
