@@ -44,6 +44,7 @@ from fleet_assets.assets.models import (
 from fleet_assets.assets.platform import Platform
 from fleet_assets.assets.rule_volume import build_rule_volume
 from fleet_assets.assets.rules import BY_HAND, build_rules
+from fleet_assets.assets.runs import LONG_TAG
 from fleet_assets.assets.scoring import build_scoring
 from fleet_assets.assets.telemetry import build_telemetry_assets
 from fleet_assets.assets.training import TRAIN, build_training, training_schedule
@@ -109,6 +110,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
         selection=AssetSelection.assets(training, *daily_models)
         | AssetSelection.checks_for_assets(training),
         executor_def=in_process_executor,
+        tags={LONG_TAG: "models"},
         description="A training set, a model and what follows from it: weekly, or when drift asks.",
     )
     daily_job = define_asset_job(
@@ -116,6 +118,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
         selection=AssetSelection.assets(drift, *daily_models)
         | AssetSelection.checks_for_assets(drift),
         executor_def=in_process_executor,
+        tags={LONG_TAG: "models"},
         description="Drift, vehicles' models and which version serves, once a day.",
     )
     publish_job = define_asset_job(

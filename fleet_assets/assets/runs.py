@@ -15,6 +15,8 @@ PARTITION = "dagster/partition"
 HOURS_TAG = "fleet/hours"
 """Tag of a run over hours (or days) that lie apart: all of them, with commas between. Dagster knows
 ranges only, so such a run has the first one as its partition and tells of the others by itself."""
+LONG_TAG = "fleet/long"
+"""Tag of runs that take minutes; `dagster.yaml` lets one of them run at a time."""
 _UNFINISHED = [
     DagsterRunStatus.QUEUED,
     DagsterRunStatus.NOT_STARTED,

@@ -15,6 +15,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from fleet_assets.assets.runs import LONG_TAG
 from fleet_assets.contracts.tables import TABLES
 from fleet_assets.definitions import build_defs
 
@@ -141,6 +142,12 @@ def test_every_table_with_a_step_has_a_contract_check(defs: dg.Definitions) -> N
 def test_every_job_runs_in_one_process(defs: dg.Definitions) -> None:
     for job in defs.resolve_all_job_defs():
         assert job.executor_def.name == "in_process", f"{job.name}: other executors cost seconds"
+
+
+def test_long_runs_are_one_at_a_time(defs: dg.Definitions) -> None:
+    assert {job.name for job in jobs(defs) if LONG_TAG in job.tags} == {
+        "daily_models", "train_models",
+    }  # fmt: skip
 
 
 def test_sensors_that_move_messages_look_every_five_seconds(defs: dg.Definitions) -> None:
