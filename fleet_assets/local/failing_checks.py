@@ -1,5 +1,7 @@
 """Which checks fail at this moment, by their latest verdicts in Dagster's storage.
 
+Warnings (drift, too little data to train) are for the UI: nothing has failed.
+
 Asked by SQL: importing Dagster would take longer than everything else that `fleet status` does.
 """
 
@@ -15,12 +17,13 @@ _SHOWN = 50
 _LATEST = """
 SELECT asset_key, check_name, partition FROM (
     SELECT DISTINCT ON (asset_key, check_name, partition)
-        asset_key, check_name, partition, execution_status
+        asset_key, check_name, partition, execution_status, evaluation_event
     FROM asset_check_executions
     WHERE execution_status IN ('SUCCEEDED', 'FAILED') AND evaluation_event IS NOT NULL
     ORDER BY asset_key, check_name, partition, id DESC
 ) AS latest
 WHERE execution_status = 'FAILED'
+    AND evaluation_event::text NOT LIKE '%%"severity": {"__enum__": "AssetCheckSeverity.WARN"}%%'
 ORDER BY partition DESC NULLS FIRST, asset_key, check_name
 LIMIT %(limit)s
 """

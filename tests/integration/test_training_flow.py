@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import psycopg
 import pytest
 import typer
+from dagster._serdes import serialize_value
 from installation import Installation
 from simulated_lake import START, simulated_lake
 from typer.testing import CliRunner
@@ -27,6 +29,7 @@ from fleet_assets.commands import model_training, models
 from fleet_assets.lake.artifacts import Artifacts
 from fleet_assets.lake.store import Lake
 from fleet_assets.lake.training_data import Span
+from fleet_assets.local.failing_checks import failing_verdicts
 from fleet_assets.mlflow_mirror.mirror import Mirrored
 from fleet_assets.model_choice.audit import Serving, state_of
 from fleet_assets.model_choice.decision import decide
@@ -46,6 +49,7 @@ from fleet_assets.model_flow.wanted import training_wanted
 from fleet_assets.model_store import load_model, save_model
 from fleet_assets.models.fleet_model import FleetModel
 from fleet_assets.models.training import Recipe
+from fleet_assets.settings import Settings
 from fleet_assets.warehouse.model_registry import (
     ModelVersion,
     decisions,
@@ -346,6 +350,29 @@ def test_too_little_data_warns(url: str, platform: Platform, tmp_path: Path,
     assert "no data yet" in str(found.metadata["why"].value)
     assert read_audit(url) == []
     assert not training_wanted(Lake(str(tmp_path / "empty")), url).is_wanted
+
+
+def test_warnings_are_no_failures(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fleet with too little data for a training, or with drift, is well."""
+    key = dg.AssetKey(MODEL)
+    with psycopg.connect(url) as connection:
+        connection.execute(
+            "create table asset_check_executions (id bigint generated always as identity,"
+            " asset_key text, check_name text, partition text, execution_status text,"
+            " evaluation_event text)"
+        )
+        for name, severity in (("warned", "WARN"), ("failed", "ERROR")):
+            event = dg.AssetCheckEvaluation(
+                asset_key=key, check_name=name, passed=False, metadata={},
+                severity=dg.AssetCheckSeverity[severity],
+            )  # fmt: skip
+            connection.execute(
+                "insert into asset_check_executions (asset_key, check_name, execution_status,"
+                " evaluation_event) values (%s, %s, 'FAILED', %s)",
+                [key.to_string(), name, serialize_value(event)],
+            )
+    monkeypatch.setenv("DAGSTER_POSTGRES_URL", url)
+    assert failing_verdicts(url, Settings(_env_file=None)) == [f"check {MODEL}:failed"]  # type: ignore[call-arg]
 
 
 def test_assets_of_a_whole_round(
