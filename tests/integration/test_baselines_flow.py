@@ -145,7 +145,10 @@ def _a_failed_day_is_waited_for_and_tried_again(run: PlatformRun) -> None:
         run.postgres_url, Settings()
     )
     at_once = datetime.fromtimestamp(0, UTC), datetime.fromtimestamp(0, UTC)
-    with mock.patch("sensors.baselines.ready_at", return_value=at_once):
+    with (
+        mock.patch("sensors.pacing.ready_at", return_value=at_once),
+        mock.patch("sensors.baselines.ready_at", return_value=at_once),
+    ):
         follow(run)  # not yet, and no baselines without it
         run.query("update warehouse.day_ledger set next_attempt_at = now() returning 1")
         follow(run, [DAYS[1]], [DAYS[2]])
