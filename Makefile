@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 export UV_NO_PROGRESS := 1
 
-.PHONY: help install up down status check format backtest test test-unit test-faults test-spark bench bench-load docs lock clean reset
+.PHONY: help install up down status check format backtest test test-unit test-faults test-spark bench bench-load bench-models docs lock clean reset
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -58,6 +58,14 @@ test-spark: install .venv-spark/.installed  ## Spark in another time zone reads 
 	$(BIN)/uv pip sync --quiet --python .venv-spark/bin/python --require-hashes requirements-spark.lock
 	@touch $@
 
+.venv-pyod/.installed: requirements-pyod.lock .venv/.installed
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-pyod
+	$(BIN)/uv pip sync --quiet --python .venv-pyod/bin/python --require-hashes requirements-pyod.lock
+	@touch $@
+
+bench-models: install .venv-pyod/.installed  ## models on real trips with faults, beside rules, z-scores and PyOD
+	$(BIN)/python -m bench.models
+
 bench: install   ## speed and size, printed as figures and ratios
 	$(BIN)/python -m bench
 
@@ -71,10 +79,11 @@ docs: install    ## data dictionary, and dbt docs against the running warehouse
 lock:            ## resolve the dependencies anew (hashes, no addresses)
 	$(BIN)/uv pip compile --quiet --group dev --no-header --no-annotate --generate-hashes --universal --python-version 3.11 pyproject.toml -o requirements.lock
 	printf 'pyspark>=4.1,<4.2\njdk4py>=21,<22\n' | $(BIN)/uv pip compile --quiet --no-header --no-annotate --generate-hashes --universal --python-version 3.11 - -o requirements-spark.lock  # Java 21: Spark 4.1 reads no file on 25
+	echo 'pyod>=3.6,<4' | $(BIN)/uv pip compile --quiet --no-header --no-annotate --generate-hashes --universal --python-version 3.11 - -o requirements-pyod.lock
 	echo uv | $(BIN)/uv pip compile --quiet --no-header --no-annotate --generate-hashes --universal --python-version 3.11 - -o requirements-uv.lock
 
 clean:           ## remove the environment and all caches; local data stay
-	rm -rf .venv .venv-spark .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage dbt_project/target dbt_project/logs
+	rm -rf .venv .venv-spark .venv-pyod .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage dbt_project/target dbt_project/logs
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 reset: down      ## stop, and remove all local data

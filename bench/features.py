@@ -1,17 +1,20 @@
 """All features by our kernel on real trips and simulated drives, beside a dozen by rolling windows.
 
 The dozen is what one writes first: `rolling` over time by vehicle, then the last row of each step,
-in pandas (its rows are left out where it is not installed) and in Polars. They weigh messages
-instead of time, so that they agree with ours where messages come evenly; the bench fails if they
-do not.
-Rates are rows per second of processor time.
+in pandas, in Polars and in Spark (local; where `make test-spark` has made its environment). They
+weigh messages instead of time, so that they agree with ours where messages come evenly; the bench
+fails if they do not. Rates are rows per second of processor time.
+
+`python -m bench.features [ROWS OF SPARK]`: Spark needs seconds to plan, so it gets more rows.
 """
 
 from __future__ import annotations
 
 import gc
-import importlib.util
+import json
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -31,6 +34,8 @@ from fleet_assets.features.stream import FeatureStream
 
 REPEATS: Final = 5
 SAMPLE_ROWS: Final = 100_000
+SPARK: Final = Path(".venv-spark/bin/python")
+SPARK_REPEATS: Final = 3
 PUSHED_ROWS: Final = 50_000
 DOZEN: Final[dict[str, tuple[str, str, int]]] = {
     "rpm_mean_10s": ("rpm", "mean", 10),
@@ -50,12 +55,12 @@ DOZEN: Final[dict[str, tuple[str, str, int]]] = {
 EXACT: Final = ("rpm_max_60s", "coolant_max_300s")
 
 
-def main() -> None:
-    """Prints two tables."""
+def main(spark_rows: int = 500_000) -> None:
+    """Prints the tables."""
     simulated = _rows(simulated_messages(500_000))
     rows = _rows(real_messages(10**9)) if REAL.exists() else simulated
     sample = _sample(simulated)
-    has_pandas = importlib.util.find_spec("pandas") is not None
+    frame = _for_pandas(sample)
     work: dict[str, tuple[int, Callable[[], object]]] = {
         "our kernel, 48 features": (rows.height, lambda: feature_windows(rows)),
         "our kernel, 48 features, 200 simulated vehicles": (
@@ -66,19 +71,18 @@ def main() -> None:
         ),
         "our kernel, 48 features, the sample": (sample.height, lambda: feature_windows(sample)),
         "Polars rolling, 12 features, the sample": (sample.height, lambda: _polars(sample)),
+        "pandas rolling, 12 features, the sample": (sample.height, lambda: _pandas(frame)),
     }  # fmt: skip
-    _same(feature_windows(sample), _polars(sample))
-    if has_pandas:
-        frame = _for_pandas(sample)
-        work["pandas rolling, 12 features, the sample"] = (sample.height, lambda: _pandas(frame))
-        _same(feature_windows(sample), pl.from_pandas(_pandas(frame)))
-    _print_rates(rows, work, has_pandas=has_pandas)
+    ours = feature_windows(sample)
+    _same(ours, _polars(sample))
+    _same(ours, pl.from_pandas(_pandas(frame)))
+    _print_rates(rows, work)
+    if SPARK.exists():
+        _print_spark(_sample(simulated, spark_rows))
     _print_memory(rows, simulated)
 
 
-def _print_rates(
-    rows: pl.DataFrame, work: dict[str, tuple[int, Callable[[], object]]], *, has_pandas: bool
-) -> None:
+def _print_rates(rows: pl.DataFrame, work: dict[str, tuple[int, Callable[[], object]]]) -> None:
     times: dict[str, list[float]] = {name: [] for name in work}
     for _ in range(REPEATS):  # in turn, so that all meet the same noise
         for name, (count, do) in work.items():
@@ -90,12 +94,51 @@ def _print_rates(
     table = Table(
         "by", "rows/s per core", "time against ours of the sample",
         title=f"{rows.height:,} rows of {rows['vehicle_id'].n_unique()} vehicles, medians of"
-        f" {REPEATS}" + ("" if has_pandas else "; pandas is not installed"),
+        f" {REPEATS}",
     )  # fmt: skip
     for name, each in times.items():
         median = statistics.median(each)
         table.add_row(name, f"{1 / median:,.0f}", f"{median / ours:.2f} ×")
     Console(width=120).print(table)
+
+
+def _print_spark(rows: pl.DataFrame) -> None:
+    """Spark beside ours on the same rows, each in its own process; what Spark gives is checked."""
+    times, given = _spark(rows)
+    _same(feature_windows(rows), given)
+    ours = []
+    for _ in range(SPARK_REPEATS):
+        cpu = time.process_time()
+        feature_windows(rows)
+        ours.append(time.process_time() - cpu)
+    mine, theirs = statistics.median(ours), statistics.median(times["cpu"])
+    table = Table(
+        "by", "rows/s per core", "time against ours", "most MB",
+        title=f"{rows.height:,} rows of {rows['vehicle_id'].n_unique()} vehicles, medians of"
+        f" {SPARK_REPEATS}; Spark is warm, its Python not counted",
+    )  # fmt: skip
+    table.add_row("our kernel, 48 features", f"{rows.height / mine:,.0f}", "1.00 ×", "–")
+    table.add_row(
+        "Spark local, 12 features by window functions", f"{rows.height / theirs:,.0f}",
+        f"{theirs / mine:.2f} ×", f"{times['bytes'] / 1e6:,.0f}",
+    )  # fmt: skip
+    Console(width=120).print(table)
+
+
+def _spark(rows: pl.DataFrame) -> tuple[dict[str, Any], pl.DataFrame]:
+    """Its times, and what it gives."""
+    with tempfile.TemporaryDirectory(prefix="fleet-spark-") as folder:
+        path, out = f"{folder}/rows.parquet", f"{folder}/out"
+        rows.select(
+            "vehicle_id", us=pl.col("event_time").dt.epoch("us"), rpm="engine_rpm", speed="speed",
+            throttle="throttle_position", coolant="coolant_temp",
+        ).write_parquet(path)  # fmt: skip
+        command = [str(SPARK.absolute()), "-m", "bench.spark_features", path, out]
+        command += [json.dumps(DOZEN), str(SPARK_REPEATS)]
+        told = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+        found = pl.read_parquet(f"{out}/*.parquet")
+    step = pl.from_epoch("step_us", "us").dt.replace_time_zone("UTC")
+    return json.loads(told.splitlines()[-1]), found.with_columns(step=step).drop("step_us")
 
 
 def _print_memory(*loads: pl.DataFrame) -> None:
@@ -122,10 +165,10 @@ def _most_bytes() -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
 
 
-def _sample(rows: pl.DataFrame) -> pl.DataFrame:
-    """So many whole vehicles that they come to SAMPLE_ROWS."""
+def _sample(rows: pl.DataFrame, most: int = SAMPLE_ROWS) -> pl.DataFrame:
+    """So many whole vehicles that they come to so many rows."""
     counts = rows.group_by("vehicle_id").len().sort("vehicle_id")
-    chosen = counts.filter(pl.col("len").cum_sum() <= SAMPLE_ROWS)["vehicle_id"]
+    chosen = counts.filter(pl.col("len").cum_sum() <= most)["vehicle_id"]
     return rows.filter(pl.col("vehicle_id").is_in(chosen.implode()))
 
 
@@ -215,4 +258,4 @@ def _same(ours: pl.DataFrame, theirs: pl.DataFrame) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(*map(int, sys.argv[1:]))

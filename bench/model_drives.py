@@ -32,16 +32,18 @@ class Drives:
         early: days to learn from.
         later: days after all of those, by vehicle.
         types: vehicle type by vehicle.
+        vehicles: the register, as rules know it.
     """
 
     early: pl.DataFrame
     later: pl.DataFrame
     types: Mapping[str, str]
+    vehicles: pl.DataFrame
 
     def of(self, vehicle_ids: Sequence[str]) -> Drives:
         """Some of the vehicles."""
         mine = pl.col("vehicle_id").is_in(list(vehicle_ids))
-        return Drives(self.early.filter(mine), self.later.filter(mine), self.types)
+        return Drives(self.early.filter(mine), self.later.filter(mine), self.types, self.vehicles)
 
     @property
     def vehicle_ids(self) -> list[str]:
@@ -62,7 +64,7 @@ def real_drives() -> Drives:
     vehicles = real_vehicles()
     types = dict(vehicles.select("vehicle_id", "vehicle_type").iter_rows())
     later = _later(telemetry)
-    return Drives(telemetry.filter(~later), telemetry.filter(later), types)
+    return Drives(telemetry.filter(~later), telemetry.filter(later), types, vehicles)
 
 
 def _later(telemetry: pl.DataFrame) -> pl.Series:

@@ -1,11 +1,13 @@
 """How good the models are on real trips with injected faults, beside simpler detectors.
 
-`python -m bench.models [known] [unseen] [speed]` (all unless told). Known: learnt from a vehicle's
-earlier days, judged on its later ones. Unseen: learnt from the other vehicles; once as on the first
-day (`cold`), once with the vehicle's own healthy days, of which no fault was ever seen (`settled`).
+`python -m bench.models [known] [unseen] [simulated] [speed]` (all unless told). Known: learnt from
+a vehicle's earlier days, judged on its later ones. Unseen: learnt from the other vehicles; once as
+on the first day (`cold`), once with the vehicle's own healthy days, of which no fault was ever seen
+(`settled`). Simulated: as known, on vehicles of the simulator, which count for nothing alone.
 Sizes and lengths of faults, base drives and the family `gain` are never shared with training.
 
-A PyOD detector belongs into `_detectors`; PyOD is not installed, so its row is empty.
+`python -m bench.models simple`: known vehicles by the detectors that need no faults to learn from.
+PyOD runs where `make .venv-pyod/.installed` has made its environment.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ from rich.table import Table
 
 from bench.model_drives import UNTOUCHED, Drives, Faulty, frame_of, real_drives, with_faults
 from bench.model_speed import print_speed
-from bench.real_rules import HEALTH_TYPES, real_findings, real_vehicles, vehicle_hours
+from bench.pyod_scores import PyodScores, is_there
+from bench.real_rules import HEALTH_TYPES, real_findings, vehicle_hours
+from bench.simulated_drives import simulated_drives
 from fleet_assets.models.alarms import USUAL, alarms_of, threshold_for
 from fleet_assets.models.detector import budget_of
 from fleet_assets.models.evaluation import (
@@ -64,10 +68,17 @@ Scores = Callable[[pl.DataFrame], pl.DataFrame]
 
 def main(wanted: Sequence[str]) -> None:
     """Prints the tables."""
+    if not wanted or "simulated" in wanted:
+        simulated = simulated_drives()
+        judge("SIMULATED vehicles, later days", [(simulated, trained(simulated))], details=False)
+    if set(wanted) == {"simulated"}:
+        return
     drives = real_drives()
     if drives.early.is_empty():
         CONSOLE.print("The real trips are not there.")
         return
+    if "simple" in wanted:
+        judge("known vehicles, later days, without training", [(drives, None)], details=False)
     if not wanted or "known" in wanted:
         model = trained(drives)
         judge("known vehicles, later days", [(drives, model)], details=True)
@@ -97,7 +108,7 @@ def trained(drives: Drives) -> FleetModel:
     return model
 
 
-def judge(title: str, cases: Sequence[tuple[Drives, FleetModel]], *, details: bool) -> None:
+def judge(title: str, cases: Sequence[tuple[Drives, FleetModel | None]], *, details: bool) -> None:
     """Prints the figures of all detectors over some cases together."""
     passes: dict[str, list[Outcome]] = {}
     quiet: dict[str, list[Outcome]] = {}
@@ -123,11 +134,18 @@ def _quality(passes: Sequence[Outcome], quiet: Sequence[Outcome], hours: float) 
     return quality(passes, untouched, hours, pl.concat(scores) if scores else None)
 
 
-def _detectors(drives: Drives, model: FleetModel) -> dict[str, Callable[[Faulty], Outcome]]:
+def _detectors(drives: Drives, model: FleetModel | None) -> dict[str, Callable[[Faulty], Outcome]]:
     """What is compared; all thresholds keep to the same alarm budget on the early days."""
     early = frame_of(drives.early)
-    z = fit_z_scores(early)
+    simple = {"z-score": _by_scores(fit_z_scores(early).scores, early)}
+    if is_there():
+        simple["PyOD (ECOD)"] = _by_scores(PyodScores(early), early)
+    return simple if model is None else _with_models(drives, model, early) | simple
 
+
+def _with_models(
+    drives: Drives, model: FleetModel, early: pl.DataFrame
+) -> dict[str, Callable[[Faulty], Outcome]]:
     def isolation(frame: pl.DataFrame) -> np.ndarray:
         return isolation_scores(model.isolations, frame, drives.types)
 
@@ -136,7 +154,7 @@ def _detectors(drives: Drives, model: FleetModel) -> dict[str, Callable[[Faulty]
         return Outcome(alarms_of(scores, 1.0), given.copy.truth, scores)
 
     def rules(given: Faulty) -> Outcome:
-        return Outcome(_rule_alarms(given.telemetry), given.copy.truth)
+        return Outcome(_rule_alarms(given.telemetry, drives.vehicles), given.copy.truth)
 
     def both(given: Faulty) -> Outcome:
         parts = [judged(given).alarms, rules(given).alarms]
@@ -147,7 +165,6 @@ def _detectors(drives: Drives, model: FleetModel) -> dict[str, Callable[[Faulty]
         "rules alone": rules,
         "models and rules": both,
         "Isolation Forest alone": _by_scores(isolation, early),
-        "z-score": _by_scores(z.scores, early),
     }
 
 
@@ -170,15 +187,15 @@ def _by_scores(
     return outcome
 
 
-def _rule_alarms(telemetry: pl.DataFrame) -> pl.DataFrame:
+def _rule_alarms(telemetry: pl.DataFrame, vehicles: pl.DataFrame) -> pl.DataFrame:
     """Findings of the mechanical, GPS and sensor types."""
-    found = real_findings(telemetry, real_vehicles())
+    found = real_findings(telemetry, vehicles)
     return found.filter(pl.col("anomaly_type").is_in(HEALTH_TYPES)).select(SPAN_SCHEMA)
 
 
 def _print_quality(title: str, found: Mapping[str, Quality]) -> None:
     names = [field.name for field in dataclasses.fields(Quality)]
-    table = Table("figure", "goal", *found, "PyOD", title=title)
+    table = Table("figure", "goal", *found, title=title)
     for name in names:
         goal, met = GOALS.get(name, ("", lambda _: True))
         values = [getattr(each, name) for each in found.values()]
@@ -186,8 +203,10 @@ def _print_quality(title: str, found: Mapping[str, Quality]) -> None:
             "–" if np.isnan(value) else f"{value:.4g}" + ("" if met(value) else " ✗")
             for value in values
         ]
-        table.add_row(name, goal, *shown, "not installed")
+        table.add_row(name, goal, *shown)
     CONSOLE.print(table)
+    if not is_there():
+        CONSOLE.print("PyOD is not installed: `make .venv-pyod/.installed` makes its environment.")
 
 
 def _print_kinds(passes: Sequence[Outcome]) -> None:

@@ -12,9 +12,10 @@ import sys
 import tempfile
 import time
 
-import psutil
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as f
+
+from bench.spark_java import JavaProcess, java_of_environment
 
 _SHAPE = (
     "vehicle_id string, timestamp string, engine_rpm double, speed double,"
@@ -27,24 +28,21 @@ _SHAPE = (
 def main(path: str, repeats: int) -> None:
     """Reads the file so many times after a first one that does not count."""
     spark = SparkSession.builder.master(f"local[{os.cpu_count()}]").getOrCreate()
-    java = next(
-        child
-        for child in psutil.Process().children(recursive=True)
-        if "java" in child.name().lower()
-    )
+    java = JavaProcess.of_spark()
     times: dict[str, list[float]] = {"cpu": [], "wall": []}
     with tempfile.TemporaryDirectory() as folder:
         for repeat in range(repeats + 1):
-            before, wall = java.cpu_times(), time.perf_counter()
+            before, wall = java.cpu_seconds(), time.perf_counter()
             rows = spark.read.text(path).select(f.from_json("value", _SHAPE).alias("m"))
             rows.select("m.*").write.mode("overwrite").parquet(f"{folder}/out")
-            after = java.cpu_times()
+            after = java.cpu_seconds()
             if repeat:
-                times["cpu"].append(after.user + after.system - before.user - before.system)
+                times["cpu"].append(after - before)
                 times["wall"].append(time.perf_counter() - wall)
     spark.stop()
     print(json.dumps(times))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    with java_of_environment():
+        main(sys.argv[1], int(sys.argv[2]))

@@ -1,98 +1,16 @@
-"""A lake of simulated vehicles, made without messages: telemetry as it is after landing."""
+"""A lake of simulated vehicles, and what tests do to it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
-import numpy as np
 import polars as pl
 
-from fleet_assets.contracts.signals import NUMBERS
-from fleet_assets.contracts.tables import TABLE_BY_NAME
-from fleet_assets.fleet_sim.fleet import Fleet
-from fleet_assets.fleet_sim.signals import Samples
-from fleet_assets.fleet_sim.simulation import Options, Simulation
-from fleet_assets.lake.marks import app_id, rows_id
+from fleet_assets.fleet_sim.to_lake import START, TANKS, simulated_lake, telemetry_rows
+from fleet_assets.lake.marks import rows_id
 from fleet_assets.lake.store import Lake
-from fleet_assets.lake.vehicle_hours import refresh_vehicle_hours
 
-START = datetime(2026, 3, 2, tzinfo=UTC)
-TANKS = pl.DataFrame(schema={"vehicle_id": pl.String, "tank_gallons": pl.Float64})
-
-
-def simulated_lake(
-    lake: Lake, vehicles: int, days: int, *, seed: int = 1, faults: float = 0.0,
-    start: datetime = START, hours_of_day: tuple[int, int] = (0, 24), interval_ms: int = 1000,
-) -> dict[str, str]:  # fmt: skip
-    """Fills `telemetry` and `vehicle_hours` with days of a simulated fleet.
-
-    Returns:
-        Vehicle type by vehicle.
-    """
-    options = Options(
-        vehicles=vehicles, start_ms=round(start.timestamp() * 1000), span_ms=None, seed=seed,
-        interval_ms=interval_ms, parked_every=60, faults=faults,
-    )  # fmt: skip
-    simulation = Simulation(options)
-    per_hour = 3_600_000 // interval_ms
-    for day in range(days):
-        parts = []
-        for hour in range(24):
-            first = (day * 24 + hour) * per_hour
-            samples = simulation.samples(first, first + per_hour)
-            if hours_of_day[0] <= hour < hours_of_day[1]:
-                parts.append(telemetry_rows(samples, simulation.fleet))
-        _land(lake, pl.concat(parts))
-    fleet = simulation.fleet.vehicles
-    return {vehicle.id: str(vehicle.row["vehicle_type"]) for vehicle in fleet}
-
-
-def telemetry_rows(samples: Samples, fleet: Fleet) -> pl.DataFrame:
-    """Samples as rows of `telemetry`, in order of hour, vehicle and time."""
-    contract = TABLE_BY_NAME["telemetry"]
-    columns = dict(_columns(samples, fleet))
-    rows = pl.DataFrame(columns).with_columns(
-        event_hour=pl.col("event_time").dt.strftime("%Y-%m-%dT%H"),
-        conflict=pl.lit(value=False),
-        null_signals=_nulls(samples),
-    )
-    lacking = [pl.lit(None).alias(name) for name in contract.names if name not in rows.columns]
-    whole = rows.with_columns(lacking).select(contract.names).cast(contract.polars_schema)  # type: ignore[arg-type]
-    return whole.sort("event_hour", "vehicle_id", "event_time")
-
-
-def _columns(samples: Samples, fleet: Fleet) -> Iterator[tuple[str, pl.Series]]:
-    ids = pl.Series(fleet.ids)
-    profile = fleet.profile[samples.vehicle]
-    yield "vehicle_id", ids.gather(samples.vehicle)
-    yield "event_time", pl.Series(samples.time_ms * 1000).cast(pl.Datetime("us", "UTC"))
-    for name in (signal.name for signal in NUMBERS):
-        if name in samples.values:
-            key = {"gps": "gps", "accel": "accelerometer"}.get(name.split("_")[0], name)
-            fitted = np.array([key in keys for keys in fleet.profiles])[profile]
-            there = fitted & ~samples.nulls.get(name, np.zeros(len(profile), np.bool_))
-            values = pl.Series(samples.values[name].astype(np.float64))
-            yield name, values.set(pl.Series(~there), None)
-
-
-def _nulls(samples: Samples) -> pl.Series:
-    empty = pl.Series([[]], dtype=pl.List(pl.String))
-    named = empty.new_from_index(0, samples.vehicle.size)
-    for name, flags in samples.nulls.items():
-        one = pl.Series([[name]], dtype=pl.List(pl.String)).new_from_index(0, flags.size)
-        named = pl.select(
-            pl.when(pl.Series(flags)).then(named.list.concat(one)).otherwise(named)
-        ).to_series()
-    return named
-
-
-def _land(lake: Lake, rows: pl.DataFrame) -> None:
-    hours = rows["event_hour"].unique().sort().to_list()
-    marks = {mark(hour): 1 for hour in hours for mark in (app_id, rows_id)}
-    lake.open("telemetry").append(rows, marks, {})
-    for hour in hours:
-        refresh_vehicle_hours(lake, hour, TANKS)
+__all__ = ["START", "TANKS", "late", "simulated_lake", "telemetry_rows"]
 
 
 def late(lake: Lake, hour: str, vehicle_id: str, seconds: int) -> None:

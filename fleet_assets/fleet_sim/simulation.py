@@ -77,8 +77,14 @@ class Simulation:
             options.mishaps, options.seed, options.vehicles, options.interval_ms, options.start_ms
         )
         self._next = options.skip_ms // options.interval_ms
-        for hour in range(options.skip_ms // HOUR_MS):  # in steps, for the memory's sake
-            self._planner.cover(hour * 3600.0, (hour + 1) * 3600.0)
+        self.pass_over(options.skip_ms)
+
+    def pass_over(self, until_ms: int, since_ms: int = 0) -> None:
+        """Vehicles drive on from one time since the start to another, and nothing is sent."""
+        for begin_ms in range(since_ms, until_ms, HOUR_MS):  # in steps, for the memory's sake
+            end_ms = begin_ms + HOUR_MS
+            if end_ms <= until_ms:
+                self._planner.cover(begin_ms / 1000.0, end_ms / 1000.0)
 
     @property
     def samples_total(self) -> int | None:

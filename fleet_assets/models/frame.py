@@ -54,5 +54,9 @@ def matrix(frame: pl.DataFrame, columns: tuple[str, ...] | list[str]) -> Matrix:
     """Columns as numbers of 32 bits, row by row, NaN where null."""
     found = np.empty((frame.height, len(columns)), np.float32)
     for number, name in enumerate(columns):
-        found[:, number] = frame[name].fill_null(np.nan).to_numpy()
+        values = frame[name]
+        # of floats nulls become NaN by themselves: a plan for each column took most of the time
+        found[:, number] = (
+            values.to_numpy() if values.dtype.is_float() else values.fill_null(np.nan).to_numpy()
+        )
     return found
