@@ -72,7 +72,7 @@ def telemetry_rows(samples: Samples, fleet: Fleet) -> pl.DataFrame:
         null_signals=_nulls(samples),
     )
     lacking = [pl.lit(None).alias(name) for name in contract.names if name not in rows.columns]
-    whole = rows.with_columns(lacking).select(contract.names).cast(contract.polars_schema)  # type: ignore[arg-type]
+    whole = rows.with_columns(lacking).select(contract.names).cast(contract.polars_schema)
     return whole.sort("event_hour", "vehicle_id", "event_time")
 
 

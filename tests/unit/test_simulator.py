@@ -71,6 +71,19 @@ def test_a_skipped_start_leaves_the_rest_as_it_was() -> None:
     assert [p for b in rest for p in b.payload] == expected
 
 
+def test_hours_that_are_passed_over_leave_the_others_as_they_were() -> None:
+    hour_ms, given = 3_600_000, options(mishaps=Mishaps(), span_ms=None, interval_ms=10_000)
+    steps = hour_ms // given.interval_ms
+    driven, skipping = Simulation(given), Simulation(given)
+    hours = [driven.samples(hour * steps, (hour + 1) * steps) for hour in range(3)]
+    skipping.samples(0, steps)
+    skipping.pass_over(2 * hour_ms, hour_ms)
+    found = skipping.samples(2 * steps, 3 * steps)
+    for name, values in hours[2].values.items():
+        np.testing.assert_array_equal(found.values[name], values)
+    np.testing.assert_array_equal(found.time_ms, hours[2].time_ms)
+
+
 def test_manifest_equals_what_a_consumer_counts() -> None:
     batches = everything(options())
     manifest = Manifest(Simulation(options()).fleet.ids)
