@@ -7,9 +7,11 @@ from bench import (
     features,
     growth,
     landing,
+    models,
     pipeline,
     queries,
     rules,
+    scoring,
     simulator,
     size,
     vehicle_hours,
@@ -24,5 +26,7 @@ if __name__ == "__main__":
     queries.main()
     rules.main()
     features.main()
+    scoring.main()
+    models.main(())
     growth.main()
     closed_hour.main()

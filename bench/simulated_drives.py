@@ -17,7 +17,7 @@ VEHICLES: Final = 12
 DAYS: Final = 4
 LATER_DAYS: Final = 1
 """The last ones are judged, the others are learnt from."""
-HOURS_OF_DAY: Final = range(12, 17)
+HOURS_OF_DAY: Final = range(12, 15)
 """UTC; in America it is the morning."""
 INTERVAL_MS: Final = 2000
 
