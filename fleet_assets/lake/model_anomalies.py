@@ -11,7 +11,8 @@ import polars as pl
 from fleet_assets.anomalies.long import LONGEST
 from fleet_assets.lake.by_onset import ByOnset, Following, by_chains
 from fleet_assets.lake.chains import Chains, hours_of, read_groups
-from fleet_assets.lake.model_segments import MODEL_SEGMENTS, model_pieces_in
+from fleet_assets.lake.model_marks import MODEL_SEGMENTS
+from fleet_assets.lake.model_segments import model_pieces_in
 from fleet_assets.lake.store import TableSnapshot
 from fleet_assets.scoring.anomalies import JOINS_WITHIN, model_anomalies
 

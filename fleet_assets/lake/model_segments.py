@@ -20,6 +20,7 @@ from fleet_assets.lake.feature_windows import FEATURE_WINDOWS
 from fleet_assets.lake.follow import context_id
 from fleet_assets.lake.log import all_marks
 from fleet_assets.lake.marks import app_id, by_hour, rows_id
+from fleet_assets.lake.model_marks import MODEL_HOURS, MODEL_SEGMENTS, models_id, windows_id
 from fleet_assets.lake.segments import ELIGIBILITY, pins_id
 from fleet_assets.lake.store import Lake, TableSnapshot, retrying
 from fleet_assets.lake.vehicle_parts import PART_ROWS, vehicle_parts
@@ -37,20 +38,8 @@ from fleet_assets.scoring.pieces import (
 from fleet_assets.telemetry.validation import InvalidHourError, Verdict, validate
 from partitions.hours import HOUR, hour_key, hour_start
 
-MODEL_SEGMENTS: Final = "model_segments"
-MODEL_HOURS: Final = "model_hours"
 _BYTES: Final = 6
 """Of a fingerprint: it has to fit into the version of a Delta transaction."""
-
-
-def models_id(event_hour: str) -> str:
-    """Fingerprint of the models that the hour was judged by; 0: none."""
-    return f"models/{event_hour}"
-
-
-def windows_id(event_hour: str) -> str:
-    """Fingerprint of the feature windows that the hour was judged from."""
-    return f"windows/{event_hour}"
 
 
 @dataclass(frozen=True)

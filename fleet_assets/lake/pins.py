@@ -10,7 +10,7 @@ import polars as pl
 from fleet_assets.lake.feature_windows import FEATURE_WINDOWS, baselines_id, catalogue_id
 from fleet_assets.lake.log import all_marks
 from fleet_assets.lake.marks import by_hour
-from fleet_assets.lake.model_segments import MODEL_HOURS, MODEL_SEGMENTS, models_id
+from fleet_assets.lake.model_marks import MODEL_HOURS, MODEL_SEGMENTS, models_id
 from fleet_assets.lake.segments import SEGMENTS, rules_id
 from fleet_assets.lake.store import Lake
 from partitions.days import day_of
