@@ -27,7 +27,8 @@ from fleet_assets.assets.stages import (
     verdicts_of,
     work_hours,
 )
-from fleet_assets.lake.model_segments import MODEL_HOURS, HourScored, refresh_model_segments
+from fleet_assets.lake.model_marks import MODEL_HOURS
+from fleet_assets.lake.model_segments import HourScored, refresh_model_segments
 from fleet_assets.lake.pins import model_pins
 from fleet_assets.lake.store import Lake
 from fleet_assets.model_flow.book import model_book

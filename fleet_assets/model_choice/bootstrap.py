@@ -13,7 +13,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 _AT_ONCE: Final = 500_000
 """So many draws of a vehicle are held at a time."""
@@ -75,5 +74,7 @@ def tail_beyond(confidence: float, vehicles: int) -> float:
     """
     if vehicles < 2:
         return 0.0
+    from scipy import stats
+
     far = stats.t.ppf(confidence, vehicles - 1) * np.sqrt(vehicles / (vehicles - 1))
     return float(stats.norm.sf(far))

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import base64
 import io
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import polars as pl
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from fleet_assets.model_choice.drift import DriftReport
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _THEN, _NOW, _NEW = "#9c9c9c", "#4e79a7", "#f28e2b"
 _COLOURS: Final = {"known": _NOW, "new": _NEW}
@@ -35,6 +37,8 @@ def drift_figure(report: DriftReport) -> Figure:
     largest = tested.sort(
         "alarm", pl.col("effect").abs(), descending=True, maintain_order=True
     ).head(_SHOWN)
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(13, 5.4), layout="constrained")
     left, right = np.asarray(figure.subfigures(1, 2, width_ratios=(1.05, 1)))
     _effects(left.subplots(), largest, report.numbers.least_effect)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 Numbers = NDArray[np.float64]
 
@@ -27,11 +26,15 @@ def paired_p(differences: Numbers) -> float:
     """
     if not differences.any():
         return 1.0
+    from scipy import stats
+
     return float(stats.wilcoxon(differences, zero_method="zsplit").pvalue)
 
 
 def unpaired_p(before: Numbers, after: Numbers) -> float:
     """The test of Mann and Whitney (1947): p for two samples of one distribution."""
+    from scipy import stats
+
     return float(stats.mannwhitneyu(before, after).pvalue)
 
 
@@ -41,4 +44,6 @@ def adjusted(ps: Numbers) -> Numbers:
     Calling all with q ≤ r leaves at most a share of r false ones among them, on average; where
     nothing is true, it calls anything at all with a chance of at most r.
     """
+    from scipy import stats
+
     return np.asarray(stats.false_discovery_control(ps)) if len(ps) else ps

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import polars as pl
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from fleet_assets.model_flow.evaluation_data import Found, windows_of
 from fleet_assets.models.evaluation import by_kind, reliability
 from fleet_assets.models.training import SAME
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _QUIET, _LOUD, _LINE = "#4e79a7", "#e15759", "#606060"
 _SHOWN: Final = 20
@@ -47,6 +48,8 @@ def png(figure: Figure) -> bytes:
 
 
 def _axes(title: str, width: float = 6.4, height: float = 4.0) -> tuple[Figure, Axes]:
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots()
     axes.set_title(title, fontsize=10, loc="left")
@@ -73,6 +76,8 @@ def _scores(told: pl.DataFrame) -> Figure:
 
 
 def _precision_recall(told: pl.DataFrame) -> Figure:
+    from sklearn.metrics import average_precision_score, precision_recall_curve
+
     figure, axes = _axes("Precision and recall of windows, by score")
     truth, score = told["is_faulty"].to_numpy(), told["score"].to_numpy()
     if truth.any() and not truth.all():

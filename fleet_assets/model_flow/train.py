@@ -9,7 +9,6 @@ from datetime import UTC, date, datetime
 from typing import Any, Final
 
 import polars as pl
-from sklearn.metrics import average_precision_score
 
 from fleet_assets.lake.artifacts import Artifacts
 from fleet_assets.lake.store import Lake
@@ -136,6 +135,8 @@ def _figures(
 
 def _of_windows(told: pl.DataFrame) -> dict[str, float]:
     """Passes hold little beside faults, so healthy windows are those of the days as they were."""
+    from sklearn.metrics import average_precision_score
+
     truth, score = told["is_faulty"].to_numpy(), told["score"].to_numpy()
     if truth.all() or not truth.any():
         return {}

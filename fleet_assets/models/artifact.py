@@ -12,11 +12,9 @@ import json
 import re
 import zipfile
 from collections.abc import Mapping
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
-import skops.io as sio
-from sklearn.base import BaseEstimator
 
 from fleet_assets.errors import FleetError
 from fleet_assets.models.detector import Detector, Trust
@@ -27,6 +25,9 @@ from fleet_assets.models.isolation import Isolation
 from fleet_assets.models.kinds import Classifier, Namer
 from fleet_assets.models.releases import Release
 from fleet_assets.models.vehicle import Vehicle
+
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
 
 FORM: Final = 1
 TRUSTED: Final = ("sklearn.tree._tree.Tree",)
@@ -129,6 +130,8 @@ class _Writer:
         self._count = 0
 
     def plain(self, value: Any) -> Any:
+        from sklearn.base import BaseEstimator
+
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
             fields = {f.name: self.plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
             return {"part": type(value).__name__, "fields": fields}
@@ -155,6 +158,8 @@ class _Writer:
 
 def _packed(forest: BaseEstimator) -> bytes:
     """A forest by skops; numbers in order in place of the addresses in memory that skops writes."""
+    import skops.io as sio
+
     names: dict[str, str] = {}
 
     def numbered(found: re.Match[str]) -> str:
@@ -203,6 +208,8 @@ class _Reader:
 
 
 def _forest(data: bytes) -> Any:
+    import skops.io as sio
+
     unknown = set(sio.get_untrusted_types(data=data)) - set(TRUSTED)
     if unknown:
         raise FleetError(f"the model holds {', '.join(sorted(unknown))}, which is not trusted.")

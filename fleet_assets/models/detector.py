@@ -15,7 +15,6 @@ from typing import Final
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from sklearn.isotonic import IsotonicRegression
 
 from fleet_assets.models.alarms import USUAL, Persistence, threshold_for
 from fleet_assets.models.kinds import HEALTHY, Classifier, Namer
@@ -209,6 +208,8 @@ def calibrated(
         is_faulty: what is true of them.
         faulty_share: windows count as if so many were faulty; None: as they are.
     """
+    from sklearn.isotonic import IsotonicRegression
+
     weight = np.ones(len(score))
     if faulty_share is not None and is_faulty.any() and not is_faulty.all():
         wanted = faulty_share / (1 - faulty_share)

@@ -14,7 +14,6 @@ from typing import Final
 
 import numpy as np
 import polars as pl
-from sklearn.metrics import average_precision_score
 
 from fleet_assets.features.kernel import STEP
 from fleet_assets.models.kinds import AFTERMATH, HEALTHY, labels_of
@@ -124,6 +123,8 @@ def quality(
 
 
 def _of_windows(passes: Sequence[Outcome]) -> tuple[float, float]:
+    from sklearn.metrics import average_precision_score
+
     told, truths = [], []
     for each in passes:
         if each.scores is None:

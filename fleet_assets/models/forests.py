@@ -7,11 +7,15 @@ the same time as before.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
 from fleet_assets.models.frame import Matrix
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
 BLOCK_ROWS = 20_000
 """So many rows at a time stay in the cache while all trees look at them."""

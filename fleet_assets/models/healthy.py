@@ -10,15 +10,17 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from sklearn.ensemble import RandomForestRegressor
 
 from fleet_assets.models.forests import predict
 from fleet_assets.models.frame import matrix
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import RandomForestRegressor
 
 Values = NDArray[np.float64]
 TARGETS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
@@ -129,6 +131,8 @@ def expectations(frame: pl.DataFrame, seed: int) -> dict[str, Expectation]:
 def _fitted(
     frame: pl.DataFrame, target: str, columns: tuple[str, ...], seed: int
 ) -> Expectation | None:
+    from sklearn.ensemble import RandomForestRegressor
+
     known = frame.filter(pl.col(target).is_not_null())
     there = tuple(n for n in columns if known[n].count() >= _LEAST_KNOWN * known.height)
     if known.height < LEAST_WINDOWS or not there:

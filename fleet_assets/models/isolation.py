@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from sklearn.ensemble import IsolationForest
 
 from fleet_assets.models.frame import FEATURES, Matrix, matrix
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import IsolationForest
 
 Values = NDArray[np.float64]
 FLEET: Final = "fleet"
@@ -59,6 +61,8 @@ def fit_isolation(frame: pl.DataFrame, seed: int) -> Isolation:
         frame: a model frame, healthy for the most part.
         seed: the same one gives the same forest.
     """
+    from sklearn.ensemble import IsolationForest
+
     if frame.height > MOST_WINDOWS:
         order = np.random.default_rng(seed).permutation(frame.height)[:MOST_WINDOWS]
         frame = frame[np.sort(order)]

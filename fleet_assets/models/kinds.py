@@ -8,18 +8,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from sklearn.ensemble import RandomForestClassifier
 
 from fleet_assets.features.kernel import STEP
 from fleet_assets.injection.signals import device_of, signals_of
 from fleet_assets.models.evidence import EVIDENCE
 from fleet_assets.models.forests import predict
 from fleet_assets.models.frame import matrix
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import RandomForestClassifier
 
 Values = NDArray[np.float64]
 HEALTHY: Final = "healthy"
@@ -212,6 +214,8 @@ def _some(wanted: pl.Series, seed: int) -> NDArray[np.int64]:
 def _fitted(
     evidence: pl.DataFrame, classes: pl.Series, weights: Values, seed: int
 ) -> tuple[tuple[str, ...], RandomForestClassifier]:
+    from sklearn.ensemble import RandomForestClassifier
+
     columns = tuple(name for name in EVIDENCE if evidence[name].count() > 0)
     forest = RandomForestClassifier(
         _TREES, min_samples_leaf=_LEAST_LEAF, max_features="sqrt", n_jobs=1, random_state=seed

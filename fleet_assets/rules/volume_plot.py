@@ -8,7 +8,6 @@ from datetime import date, timedelta
 from typing import Final
 
 import polars as pl
-from matplotlib.figure import Figure
 
 _COLOURS: Final = (
     "#4e79a7", "#f28e2b", "#e15759", "#76b7b2", "#59a14f", "#edc948", "#b07aa1", "#ff9da7",
@@ -23,6 +22,8 @@ def volume_plot(volume: pl.DataFrame, days: int) -> str:
         volume: `day`, `anomaly_type`, `episodes`; not empty.
         days: how many days are shown, up to the newest.
     """
+    from matplotlib.figure import Figure
+
     newest = volume["day"].max()
     assert isinstance(newest, date)
     shown = [newest - timedelta(days=back) for back in reversed(range(days))]

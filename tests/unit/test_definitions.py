@@ -9,6 +9,8 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -159,3 +161,13 @@ def test_sensors_that_move_messages_look_every_five_seconds(defs: dg.Definitions
 
 def test_one_dbt_run_at_a_time(defs: dg.Definitions) -> None:
     assert defs.resolve_assets_def("fct_vehicle_hours").op.pool == "dbt"
+
+
+def test_what_only_models_and_plots_need_is_not_loaded_with_the_definitions() -> None:
+    """Each run is a process of its own: what is imported here delays and weighs on all of them."""
+    heavy = ["sklearn", "skops", "mlflow", "scipy.stats", "matplotlib"]
+    told = "import sys, fleet_assets.definitions; print([m for m in %r if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", told % heavy], capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr
