@@ -15,13 +15,18 @@ from fleet_assets.injection.draws import Split
 from fleet_assets.injection.inject import inject
 from fleet_assets.injection.plan import Chosen, plan
 from fleet_assets.models.frame import model_frame
-from fleet_assets.models.steps import steps_of
+from fleet_assets.models.steps import SIGNALS, steps_of
 from fleet_assets.models.training import Copy
+from fleet_assets.models.virtual import virtual_vehicles
 
 LATER_SHARE: Final = 0.4
 """About so much of each vehicle's messages, in whole days, are the later days."""
 UNTOUCHED: Final = 0.3
 """Share of vehicle-hours of the later days that stay healthy while others have a fault."""
+
+VIRTUAL: Final = 5
+"""Virtual vehicles of each real one."""
+VIRTUAL_SEED: Final = 1
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,15 @@ def _later(telemetry: pl.DataFrame) -> pl.Series:
         cuts, on="vehicle_id", how="left", maintain_order="left"
     )
     return marked["day"] > marked["cut"]
+
+
+def with_virtual(telemetry: pl.DataFrame) -> pl.DataFrame:
+    """Real vehicles and virtual ones of them, for training."""
+    signals = [pl.col(name).cast(pl.Float64) for name in SIGNALS if name in telemetry.columns]
+    keys = ("vehicle_id", "event_time", "conflict", "null_signals")
+    real = telemetry.select(*keys, *signals)
+    virtual = virtual_vehicles(telemetry, VIRTUAL, VIRTUAL_SEED)
+    return pl.concat([real, virtual], how="diagonal")
 
 
 def frame_of(telemetry: pl.DataFrame) -> pl.DataFrame:

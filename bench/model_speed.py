@@ -5,17 +5,19 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from bench.model_drives import Drives, frame_of, with_faults
+from bench.model_drives import Drives, frame_of, with_faults, with_virtual
 from fleet_assets.models.artifact import to_bytes
 from fleet_assets.models.evidence import GROUP
-from fleet_assets.models.fleet_model import FleetModel
 from fleet_assets.models.isolation import isolation_scores
+from fleet_assets.models.releases import Release
+from fleet_assets.models.settling import settled
 from fleet_assets.models.training import Recipe, train
 from fleet_assets.models.vehicle import fit_vehicle
 
@@ -29,18 +31,17 @@ CONSOLE: Final = Console(width=120)
 
 def print_speed(drives: Drives) -> None:
     """Prints windows per second of processor time, and seconds and bytes of a vehicle."""
-    frame = frame_of(drives.early)
-    copies = [with_faults(drives.early, "train", seed, 0.0).copy for seed in (11, 12)]
-    model = train(frame, copies, drives.types, Recipe())
+    frame, every = frame_of(drives.early), with_virtual(drives.early)
+    copies = [with_faults(every, "train", seed, 0.0).copy for seed in (11, 12)]
+    model = train(frame_of(every), copies, drives.types, Recipe())
     fleet = _fleet(frame)
-    strangers = FleetModel(
-        model.isolations, model.types, {GROUP: model.vehicles[GROUP]}, model.own, model.strange
-    )
+    group = {GROUP: model.vehicles[GROUP]}
+    strangers = replace(model, vehicles=group)
     own = {f"v{n}": model.vehicles["VH-0001"] for n in range(VEHICLES)}
-    specific = FleetModel(
-        model.isolations, model.types, own | {GROUP: model.vehicles[GROUP]}, model.own,
-        model.strange,
-    )  # fmt: skip
+    specific = replace(model, vehicles=own | group)
+    mine = frame.filter(pl.col("vehicle_id") == "VH-0001")
+    settling = settled(replace(model, vehicles=group), mine, Recipe()).settlings["VH-0001"]
+    later = replace(specific, settlings=dict.fromkeys(own, settling))
     table = Table(
         "what", "windows/s per core", title=f"{VEHICLES} vehicles, {WINDOWS} windows each"
     )
@@ -48,11 +49,17 @@ def print_speed(drives: Drives) -> None:
         "Isolation Forest": lambda: isolation_scores(model.isolations, fleet, model.types),
         "both models, the group's forests": lambda: strangers.judged(fleet),
         "both models, each vehicle's own forests": lambda: specific.judged(fleet),
+        "both models, settled vehicles": lambda: later.judged(fleet),
     }
     for name, do in work.items():
         table.add_row(name, f"{fleet.height / _median(do):,.0f}")
     CONSOLE.print(table)
-    mine = frame.filter(pl.col("vehicle_id") == "VH-0001")
+    seconds = _median(lambda: settled(replace(model, vehicles=group), mine, Recipe()))
+    size = len(to_bytes(Release({}, {"VH-0001": settling})))
+    CONSOLE.print(
+        f"settling a vehicle, once and when it is fitted anew: {seconds:.2f} s, a file of"
+        f" {size / 1e6:.2f} MB beside its own"
+    )
     seconds = _median(lambda: fit_vehicle(mine, 1))
     size = len(to_bytes(fit_vehicle(mine, 1)))
     CONSOLE.print(

@@ -23,7 +23,15 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from bench.model_drives import UNTOUCHED, Drives, Faulty, frame_of, real_drives, with_faults
+from bench.model_drives import (
+    UNTOUCHED,
+    Drives,
+    Faulty,
+    frame_of,
+    real_drives,
+    with_faults,
+    with_virtual,
+)
 from bench.model_speed import print_speed
 from bench.pyod_scores import PyodScores, is_there
 from bench.real_rules import HEALTH_TYPES, real_findings, vehicle_hours
@@ -99,8 +107,9 @@ def trained(drives: Drives) -> FleetModel:
     """Models of the early days."""
     started, cpu = time.perf_counter(), time.process_time()
     drawn = [(seed, None) for seed in TRAINING_SEEDS] + [(n, SENSOR_KINDS) for n in SENSOR_SEEDS]
-    copies = [with_faults(drives.early, "train", seed, 0.0, kinds).copy for seed, kinds in drawn]
-    model = train(frame_of(drives.early), copies, drives.types, RECIPE)
+    every = with_virtual(drives.early)
+    copies = [with_faults(every, "train", seed, 0.0, kinds).copy for seed, kinds in drawn]
+    model = train(frame_of(every), copies, drives.types, RECIPE)
     CONSOLE.print(
         f"trained on {', '.join(drives.vehicle_ids)}: {sum(c.truth.height for c in copies)} faults,"
         f" {time.perf_counter() - started:.0f} s, {time.process_time() - cpu:.0f} s of CPU"

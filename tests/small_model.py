@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from sklearn.ensemble import IsolationForest, RandomForestClassifier, RandomForestRegressor
 
+from fleet_assets.models.bank import Bank
 from fleet_assets.models.detector import Detector
-from fleet_assets.models.evidence import GROUP
+from fleet_assets.models.evidence import EVIDENCE, GROUP
 from fleet_assets.models.fleet_model import FleetModel
 from fleet_assets.models.healthy import Expectation
 from fleet_assets.models.isolation import Isolation
@@ -25,7 +26,7 @@ def small_model(seed: int = 1) -> FleetModel:
     limits = np.array([0.0, 1.0])
     vehicle = Vehicle(
         {"engine_rpm": Expectation("engine_rpm", columns, expected, {})},
-        *(limits, limits, limits, limits),
+        *([limits] * 6),
         windows=20,
     )
     detector = Detector(
@@ -41,5 +42,7 @@ def small_model(seed: int = 1) -> FleetModel:
         types={"T-1": "truck"},
         vehicles={GROUP: vehicle, "T-1": vehicle},
         own=detector,
+        settled=None,
         strange=None,
+        bank=Bank(np.empty((0, len(EVIDENCE)), np.float16), (), np.empty(0, np.int64)),
     )

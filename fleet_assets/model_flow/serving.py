@@ -40,7 +40,7 @@ def model_for(
         chosen.append(
             Release(
                 {who: whole.vehicles[who]},
-                {who: whole.offsets.get(who, {})},
+                {who: whole.settlings[who]} if who in whole.settlings else {},
                 {who: whole.types[who]} if who in whole.types else {},
             )
         )

@@ -28,6 +28,7 @@ from fleet_assets.model_flow.releases import (
     write_release,
 )
 from fleet_assets.model_store import load_model
+from fleet_assets.models.detector import Settling
 from fleet_assets.models.evidence import GROUP
 from fleet_assets.models.fleet_model import FleetModel
 from fleet_assets.models.frame import KEY
@@ -207,31 +208,31 @@ def _shard(
     """Works on some vehicles; those with too few healthy windows after all are left out."""
     wanted = [day for who in names for day in newest_hours(who, driven[who], HOURS)]
     vehicles: dict[str, Vehicle] = {}
-    offsets: dict[str, Mapping[str, float]] = {}
+    settlings: dict[str, Settling] = {}
     told: dict[str, Fitted] = {}
     for who, frame in _frames(lake, wanted, known):
         task = due[who]
         fresh, what = frame.filter(pl.col("window_end") > task.since), task.what
         if task.what == "recalibrated":
-            vehicle, less = _known(artifacts, model, released, who)
+            vehicle, settling = _known(artifacts, model, released, who)
             vehicles[who] = recalibrated(vehicle, fresh)
-            if less:
-                offsets[who] = less
+            if settling:
+                settlings[who] = settling
         elif frame.height < least_to_train(recipe):
             continue
         elif task.what == "fitted" and (
             who in model.vehicles or not _was_young(released, who, frame.height)
         ):
-            _, less = _known(artifacts, model, released, who)
+            _, settling = _known(artifacts, model, released, who)
             vehicles[who] = fit_vehicle(frame, recipe.seed)
-            if less:
-                offsets[who] = less
+            if settling:
+                settlings[who] = settling
         else:
             what = "settled"
             made = settled(replace(model, vehicles={GROUP: model.vehicles[GROUP]}), frame, recipe)
-            vehicles[who], offsets[who] = made.vehicles[who], made.offsets[who]
+            vehicles[who], settlings[who] = made.vehicles[who], made.settlings[who]
         told[who] = Fitted(what, str(frame["window_end"].max()), frame.height, number)
-    return Release(vehicles, offsets, {who: types[who] for who in vehicles}), told
+    return Release(vehicles, settlings, {who: types[who] for who in vehicles}), told
 
 
 def _was_young(released: Mapping[str, tuple[Index, Fitted]], who: str, windows: int) -> bool:
@@ -244,13 +245,13 @@ def _known(
     model: FleetModel,
     old: Mapping[str, tuple[Index, Fitted]],
     who: str,
-) -> tuple[Vehicle, Mapping[str, float]]:
+) -> tuple[Vehicle, Settling | None]:
     """A vehicle as it was released last, or trained."""
     if who not in old:
-        return model.vehicles[who], model.offsets.get(who, {})
+        return model.vehicles[who], model.settlings.get(who)
     index, fitted = old[who]
     release = read_release(artifacts, index, fitted.shard)
-    return release.vehicles[who], release.offsets.get(who, {})
+    return release.vehicles[who], release.settlings.get(who)
 
 
 def _frames(

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import numpy as np
 
 from fleet_assets.errors import FleetError
-from fleet_assets.models.detector import Detector, Trust
+from fleet_assets.models.bank import Bank
+from fleet_assets.models.detector import Detector, Settling, Trust
+from fleet_assets.models.device_forests import DeviceForest, DeviceForests
 from fleet_assets.models.fleet_model import FleetModel
 from fleet_assets.models.frame import INPUTS
 from fleet_assets.models.healthy import Expectation
@@ -29,7 +31,7 @@ from fleet_assets.models.vehicle import Vehicle
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
 
-FORM: Final = 1
+FORM: Final = 2
 TRUSTED: Final = ("sklearn.tree._tree.Tree",)
 """Types that forests need beside those that skops trusts by itself; no others are read."""
 _PARTS: Final = {
@@ -40,10 +42,14 @@ _PARTS: Final = {
         Expectation,
         Isolation,
         Classifier,
+        DeviceForest,
+        DeviceForests,
         Namer,
         Detector,
         Trust,
         Release,
+        Bank,
+        Settling,
     )
 }
 _LARGEST: Final = 2 * 1024**3

@@ -45,14 +45,8 @@ def model_card(
     """
     truth = pl.concat([copy.truth for copy in copies])
     kinds = truth.group_by("kind").len().sort("kind")
-    top = sorted(
-        zip(
-            model.own.classifier.forest.feature_importances_.tolist(),
-            model.own.classifier.columns,
-            strict=True,
-        ),
-        reverse=True,
-    )[:20]
+    matters = model.own.classifier.importances()
+    top = sorted(((share, name) for name, share in matters.items()), reverse=True)[:20]
     return {
         "recipe": dataclasses.asdict(recipe),
         "feature_release": read_features().release,

@@ -17,7 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from fleet_assets.models.alarms import USUAL, Persistence, threshold_for
-from fleet_assets.models.kinds import HEALTHY, Classifier, Namer
+from fleet_assets.models.kinds import HEALTHY, Namer, Voting
 
 Values = NDArray[np.float64]
 DRIVEN_HOURS: Final = 8.0
@@ -62,43 +62,37 @@ class Detector:
         confidence: the share of windows with about such a score that are truly faulty.
     """
 
-    classifier: Classifier
+    classifier: Voting
     namer: Namer
     trusts: Mapping[str, Trust]
     threshold: float
     confidence_at: Values
     confidence: Values
 
-    def judged(
-        self, evidence: pl.DataFrame, offsets: Mapping[str, Mapping[str, float]] | None = None
-    ) -> pl.DataFrame:
+    def judged(self, evidence: pl.DataFrame, settling: Settling | None = None) -> pl.DataFrame:
         """Windows with what is thought of them.
 
         Args:
             evidence: of windows.
-            offsets: by vehicle and aspect, what is taken from the odds; see `settling`.
+            settling: of the vehicle that all of them are of, where it was not trained on.
 
         Returns:
             `vehicle_id`, `window_end`, `score` (an alarm from 1 on), `confidence` (0–1), `fault`
             (the likeliest, as kind/device; null below SUSPECT), in the order of the evidence.
         """
         shares = self.classifier.shares(evidence)
-        less = self._less(evidence["vehicle_id"], offsets) if offsets else None
-        odds, aspect = odds_of(self.classifier, self.trusts, shares, less)
-        score = scored(odds, self.threshold)
+        if settling is None:
+            odds, aspect = odds_of(self.classifier, self.trusts, shares)
+            score = scored(odds, self.threshold)
+        else:
+            mixed, names = mixed_odds(self, settling, shares, settling.classifier.shares(evidence))
+            odds, aspect = _highest(mixed - [settling.offsets.get(n, 0.0) for n in names], names)
+            score = scored(odds, settling.threshold)
         return evidence.select("vehicle_id", "window_end").with_columns(
             score=pl.Series(score),
             confidence=pl.Series(np.interp(score, self.confidence_at, self.confidence)),
             fault=self._named(evidence, shares, aspect, score),
         )
-
-    def _less(self, vehicle_ids: pl.Series, offsets: Mapping[str, Mapping[str, float]]) -> Values:
-        """Offsets of each window and aspect."""
-        aspects = list(self.classifier.aspects())
-        found = np.zeros((len(vehicle_ids), len(aspects)))
-        for who, mine in offsets.items():
-            found[(vehicle_ids == who).to_numpy()] = [mine.get(name, 0.0) for name in aspects]
-        return found
 
     def _named(
         self, evidence: pl.DataFrame, shares: Values, aspects: list[str], score: Values
@@ -112,7 +106,44 @@ class Detector:
         return pl.Series(found.tolist(), dtype=pl.String)
 
 
-def trusts_of(classifier: Classifier, shares: Values, classes: pl.Series) -> dict[str, Trust]:
+@dataclass(frozen=True)
+class Settling:
+    """How a vehicle is judged that no training has seen, see `settling`.
+
+    Attributes:
+        classifier: of the vehicle itself: faults of the fleet against its healthy days.
+        trusts: what its votes are worth, by aspect.
+        threshold: odds (log10) from which on windows speak for an alarm.
+        offsets: by aspect, what is taken from the odds.
+    """
+
+    classifier: Voting
+    trusts: Mapping[str, Trust]
+    threshold: float
+    offsets: Mapping[str, float]
+
+
+def mixed_odds(
+    detector: Detector, settling: Settling, shares: Values, own_shares: Values
+) -> tuple[Values, list[str]]:
+    """Odds of windows by aspect of the detector, and these: the mean of both classifiers.
+
+    Args:
+        detector: of the fleet.
+        settling: of the vehicle.
+        shares: votes of the detector's classifier.
+        own_shares: votes of the vehicle's.
+    """
+    found = odds_by_aspect(detector.classifier, detector.trusts, shares)
+    own = odds_by_aspect(settling.classifier, settling.trusts, own_shares)
+    names, known = list(detector.classifier.aspects()), list(settling.classifier.aspects())
+    for number, name in enumerate(names):
+        if name in known:
+            found[:, number] = (found[:, number] + own[:, known.index(name)]) / 2
+    return found, names
+
+
+def trusts_of(classifier: Voting, shares: Values, classes: pl.Series) -> dict[str, Trust]:
     """What votes for each aspect are worth.
 
     Args:
@@ -122,7 +153,7 @@ def trusts_of(classifier: Classifier, shares: Values, classes: pl.Series) -> dic
     """
     known = {name: number for number, name in enumerate(classifier.classes)}
     truth = np.array([known.get(name, -1) for name in classes])
-    is_healthy = truth == known[HEALTHY]
+    is_healthy = (classes == HEALTHY).to_numpy()
     found = {}
     for name, numbers in classifier.aspects().items():
         mine = np.isin(truth, numbers)
@@ -134,7 +165,7 @@ def trusts_of(classifier: Classifier, shares: Values, classes: pl.Series) -> dic
 
 
 def odds_of(
-    classifier: Classifier, trusts: Mapping[str, Trust], shares: Values, less: Values | None = None
+    classifier: Voting, trusts: Mapping[str, Trust], shares: Values
 ) -> tuple[Values, list[str]]:
     """The highest odds of any aspect of each window, and the aspect.
 
@@ -142,17 +173,16 @@ def odds_of(
         classifier: names classes.
         trusts: what votes are worth.
         shares: votes for windows.
-        less: what is taken from the odds of each window and aspect; None: nothing.
     """
-    found = odds_by_aspect(classifier, trusts, shares)
-    if less is not None:
-        found = found - less
-    names = list(classifier.aspects())
-    best = np.argmax(found, axis=1)
-    return found[np.arange(len(found)), best], [names[n] for n in best]
+    return _highest(odds_by_aspect(classifier, trusts, shares), list(classifier.aspects()))
 
 
-def odds_by_aspect(classifier: Classifier, trusts: Mapping[str, Trust], shares: Values) -> Values:
+def _highest(odds: Values, names: list[str]) -> tuple[Values, list[str]]:
+    best = np.argmax(odds, axis=1)
+    return odds[np.arange(len(odds)), best], [names[n] for n in best]
+
+
+def odds_by_aspect(classifier: Voting, trusts: Mapping[str, Trust], shares: Values) -> Values:
     """Odds of each window and aspect, in order of the aspects."""
     return np.column_stack(
         [
@@ -168,7 +198,7 @@ def scored(odds: Values, threshold: float) -> Values:
     return np.asarray(np.where(above >= 0, 1 + above, np.exp(np.minimum(above, 0))))
 
 
-def _device(classifier: Classifier, shares: Values, aspect: str) -> str:
+def _device(classifier: Voting, shares: Values, aspect: str) -> str:
     """The device of an aspect with the most votes."""
     numbers = classifier.aspects()[aspect]
     return classifier.classes[numbers[int(np.argmax(shares[list(numbers)]))]].split("/")[0]

@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
+from fleet_assets.models.devices import RESIDUALS_OF, inputs_of
 from fleet_assets.models.frame import INPUTS
 from fleet_assets.models.healthy import TARGETS
 from fleet_assets.models.vehicle import MOST_AWAY, Vehicle
@@ -17,22 +18,38 @@ SPANS: Final = ("60s", "180s")
 """What residuals are averaged over, so that small ones that last count."""
 TRAILED: Final = tuple(f"{name}_{span}" for span in SPANS for name in RESIDUALS)
 AWAY: Final = tuple(f"{name}_away" for name in INPUTS)
+FOR_SETTLED: Final = ("coolant_trend", "coolant", "throttle")
+"""Quantities that only detectors of settled vehicles look at."""
+BASIC: Final = tuple(name for name in TARGETS if name not in FOR_SETTLED)
 MOST: Final = ("most_residual", "most_residual_60s")
-"""The residual that is furthest off, whichever it is."""
+"""The residual of BASIC that is furthest off, whichever it is."""
 EVIDENCE: Final = (*RESIDUALS, *TRAILED, *MOST, *AWAY)
 """Columns of evidence. Residuals are in units of what is usual for the vehicle; `…_away` is the
 input against the vehicle's healthy range."""
+_GEARED: Final = ("engine_rpm", "speed")
 GROUP: Final = "group"
 """Stands for vehicles that are not known."""
 
 
-def evidence(frame: pl.DataFrame, vehicles: Mapping[str, Vehicle]) -> pl.DataFrame:
+def evidence_of(device: str) -> tuple[str, ...]:
+    """Columns of EVIDENCE that a device has a part in."""
+    told = [f"{name}_residual" for name in RESIDUALS_OF.get(device, ())]
+    told += ["gear_support"] if device in _GEARED else []
+    trailed = (f"{name}_{span}" for span in SPANS for name in told)
+    return (*told, *trailed, *(f"{name}_away" for name in inputs_of(device)))
+
+
+def evidence(
+    frame: pl.DataFrame, vehicles: Mapping[str, Vehicle], *, plain: bool = False
+) -> pl.DataFrame:
     """Compares windows with their vehicles.
 
     Args:
         frame: a model frame in order of vehicle and time; context before the wanted windows makes
             the trailing means whole.
         vehicles: healthy vehicles by id, and GROUP for those without one.
+        plain: numbers go on beyond the usual range as within it, and FOR_SETTLED is left out: who
+            trains on a vehicle learns its tails, and those of a group are of many.
 
     Returns:
         `vehicle_id`, `window_end` and EVIDENCE, in the order of the frame.
@@ -42,7 +59,7 @@ def evidence(frame: pl.DataFrame, vehicles: Mapping[str, Vehicle]) -> pl.DataFra
         who=pl.when(pl.col("vehicle_id").is_in(known)).then("vehicle_id").otherwise(pl.lit(GROUP))
     )
     parts = [
-        _of_vehicle(part, vehicles[str(name)])
+        _of_vehicle(part, vehicles[str(name)], plain=plain)
         for (name,), part in groups.group_by("who", maintain_order=True)
     ]
     if not parts:
@@ -54,11 +71,13 @@ def evidence(frame: pl.DataFrame, vehicles: Mapping[str, Vehicle]) -> pl.DataFra
     return _trailed(every).select("vehicle_id", "window_end", *EVIDENCE)
 
 
-def _of_vehicle(frame: pl.DataFrame, vehicle: Vehicle) -> pl.DataFrame:
-    away = vehicle.away(frame)
+def _of_vehicle(frame: pl.DataFrame, vehicle: Vehicle, *, plain: bool) -> pl.DataFrame:
+    tails = not plain
+    away = vehicle.away(frame, tails=tails)
     residuals = {
-        f"{name}_residual": np.clip(one.residuals(frame), -MOST_AWAY, MOST_AWAY)
+        f"{name}_residual": np.clip(one.residuals(frame, tails=tails), -MOST_AWAY, MOST_AWAY)
         for name, one in vehicle.expectations.items()
+        if not plain or name in BASIC
     }
     lacking = np.full(frame.height, np.nan, np.float32)
     told = {"gear_support": vehicle.gear_support(frame)} | residuals
@@ -77,6 +96,6 @@ def _trailed(frame: pl.DataFrame) -> pl.DataFrame:
         for name in RESIDUALS
     ]
     return frame.with_columns(means).with_columns(
-        pl.max_horizontal(pl.col(f"{name}_residual{end}").abs() for name in TARGETS).alias(most)
+        pl.max_horizontal(pl.col(f"{name}_residual{end}").abs() for name in BASIC).alias(most)
         for most, end in zip(MOST, ("", "_60s"), strict=True)
     )

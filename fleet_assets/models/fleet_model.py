@@ -8,7 +8,8 @@ from typing import Final
 
 import polars as pl
 
-from fleet_assets.models.detector import Detector
+from fleet_assets.models.bank import Bank
+from fleet_assets.models.detector import Detector, Settling
 from fleet_assets.models.evidence import GROUP, evidence
 from fleet_assets.models.isolation import Isolation, isolation_scores
 from fleet_assets.models.vehicle import Vehicle
@@ -23,6 +24,7 @@ SCORE_SCHEMA: Final = pl.Schema(
 """`score`: an alarm from 1 on; `confidence`: that the window is faulty; `fault`: the likeliest, as
 kind/subject; `isolation`: how unusual it is for the fleet; `is_known`: judged by the vehicle's own
 forests, not by its group's."""
+_OWN, _SETTLED, _STRANGE = "own", "settled ", "strange"
 
 
 @dataclass(frozen=True)
@@ -33,19 +35,23 @@ class FleetModel:
         isolations: Isolation Forests by vehicle type, and of the fleet.
         types: vehicle type by vehicle.
         vehicles: healthy vehicles by id, and GROUP.
-        own: judges vehicles that are known.
-        strange: judges those that are not; None: the fleet had too few vehicles, they have no
+        own: judges vehicles that were trained on.
+        settled: judges those that came to be known afterwards, see `settling`; None: the fleet had
+            too few vehicles, `own` judges them.
+        strange: judges those that are not known; None: the fleet had too few vehicles, they have no
             score.
-        offsets: by vehicle and aspect, what is taken from the odds of vehicles that the detector
-            was not trained on; see `settling`.
+        bank: faults of the fleet, for vehicles that come to be known.
+        settlings: how vehicles are judged that came to be known after the training, by id.
     """
 
     isolations: Mapping[str, Isolation]
     types: Mapping[str, str]
     vehicles: Mapping[str, Vehicle]
     own: Detector
+    settled: Detector | None
     strange: Detector | None
-    offsets: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    bank: Bank
+    settlings: Mapping[str, Settling] = field(default_factory=dict)
 
     def judged(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Judges windows.
@@ -56,16 +62,12 @@ class FleetModel:
         Returns:
             Rows of SCORE_SCHEMA in the same order.
         """
-        known = pl.col("vehicle_id").is_in([name for name in self.vehicles if name != GROUP])
-        rows = frame.with_row_index("row").with_columns(is_known=known)
+        rows = frame.with_row_index("row").with_columns(by=self._judge())
         parts = [
-            _with(
-                self.own if is_known else self.strange,
-                part.drop("row", "is_known"),
-                self.vehicles,
-                self.offsets,
-            ).with_columns(row=part["row"], is_known=pl.lit(bool(is_known)))
-            for (is_known,), part in rows.group_by("is_known", maintain_order=True)
+            self._judged(str(by), part.drop("row", "by")).with_columns(
+                row=part["row"], is_known=pl.lit(by != _STRANGE)
+            )
+            for (by,), part in rows.group_by("by", maintain_order=True)
         ]
         if not parts:
             return SCORE_SCHEMA.to_frame()
@@ -76,15 +78,37 @@ class FleetModel:
             .select(SCORE_SCHEMA.names())
         )
 
+    def _judge(self) -> pl.Expr:
+        """Who judges a window: a detector, or the settling of a vehicle."""
+        known = [name for name in self.vehicles if name != GROUP]
+        return (
+            pl.when(~pl.col("vehicle_id").is_in(known))
+            .then(pl.lit(_STRANGE))
+            .when(pl.col("vehicle_id").is_in(list(self.settlings)))
+            .then(pl.lit(_SETTLED) + pl.col("vehicle_id"))
+            .otherwise(pl.lit(_OWN))
+        )
+
+    def _judged(self, by: str, frame: pl.DataFrame) -> pl.DataFrame:
+        if by == _STRANGE:
+            return _with(self.strange, frame, self.vehicles, plain=True)
+        if by == _OWN:
+            return _with(self.own, frame, self.vehicles, plain=True)
+        settling = self.settlings[by.removeprefix(_SETTLED)]
+        is_alone = self.settled is None
+        return _with(self.settled or self.own, frame, self.vehicles, settling, plain=is_alone)
+
 
 def _with(
     detector: Detector | None,
     frame: pl.DataFrame,
     vehicles: Mapping[str, Vehicle],
-    offsets: Mapping[str, Mapping[str, float]],
+    settling: Settling | None = None,
+    *,
+    plain: bool = False,
 ) -> pl.DataFrame:
     if detector is not None:
-        return detector.judged(evidence(frame, vehicles), offsets)
+        return detector.judged(evidence(frame, vehicles, plain=plain), settling)
     return frame.select(
         "vehicle_id", "window_end", score=pl.lit(None, pl.Float64),
         confidence=pl.lit(None, pl.Float64), fault=pl.lit(None, pl.String),

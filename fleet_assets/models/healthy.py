@@ -2,7 +2,7 @@
 
 A forest is fitted on at most 2,000 windows of the vehicle, spread over its days and regimes. How
 far it is usually off is told by windows that its trees have not seen (out of bag), by regime: a
-residual of 1 lies at the 95th percentile, −1 at the 5th, 0 at the median.
+residual of 1 lies at the 95th percentile, 2 at the 99.5th, −1 at the 5th, 0 at the median.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from fleet_assets.models.forests import predict
 from fleet_assets.models.frame import matrix
+from fleet_assets.models.scale import placed
 
 if TYPE_CHECKING:
     from sklearn.ensemble import RandomForestRegressor
@@ -40,6 +41,18 @@ TARGETS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
         "coolant_max_300s", "rpm_mean_60s", "speed_mean_60s", "throttle_mean_60s", "load_mean_60s",
         "idle_share_300s", "ambient_temp_mean",
     )),
+    "coolant_trend": ("coolant_slope_300s", (
+        "coolant_max_300s", "rpm_mean_60s", "speed_mean_300s", "throttle_mean_60s",
+        "load_mean_60s", "idle_share_300s", "ambient_temp_mean",
+    )),
+    "coolant": ("coolant_temp_mean", (
+        "coolant_slope_300s", "rpm_mean_60s", "speed_mean_300s", "throttle_mean_60s",
+        "load_mean_60s", "idle_share_300s", "ambient_temp_mean", "intake_air_temp_mean",
+    )),
+    "throttle": ("throttle_position_mean", (
+        "engine_rpm_mean", "rpm_slope_10s", "speed_mean", "speed_change", "engine_load_mean",
+        "accel_x_mean",
+    )),
     "acceleration": ("accel_x_mean", (
         "speed_change", "speed_mean", "rpm_slope_10s", "engine_rpm_mean", "throttle_position_mean",
         "gps_speed",
@@ -52,7 +65,8 @@ TARGETS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
 MOST_WINDOWS: Final = 2000
 LEAST_WINDOWS: Final = 100
 """Fewer known values of a quantity make no forest."""
-QUANTILES: Final = (0.05, 0.5, 0.95)
+QUANTILES: Final = (0.005, 0.05, 0.5, 0.95, 0.995)
+Marks = tuple[float, float, float, float, float]
 ALL: Final = "all"
 _LEAST_OF_REGIME: Final = 40
 _LEAST_KNOWN: Final = 0.3
@@ -78,22 +92,21 @@ class Expectation:
     target: str
     columns: tuple[str, ...]
     forest: RandomForestRegressor
-    off: Mapping[str, tuple[float, float, float]]
+    off: Mapping[str, Marks]
 
     def expected(self, frame: pl.DataFrame) -> Values:
         """What it should be, in its unit, for each row of a model frame."""
         return predict(self.forest, matrix(frame, self.columns))[:, 0]
 
-    def residuals(self, frame: pl.DataFrame) -> Values:
-        """How far it is off, in units of what is usual; NaN where it is not known."""
+    def residuals(self, frame: pl.DataFrame, *, tails: bool = True) -> Values:
+        """How far it is off, on the scale of what is usual; NaN where it is not known."""
         given = matrix(frame, (self.target,))[:, 0].astype(np.float64)
-        return self.scaled(given - self.expected(frame), frame["regime"])
+        return self.scaled(given - self.expected(frame), frame["regime"], tails=tails)
 
-    def scaled(self, off: Values, regimes: pl.Series) -> Values:
-        """Residuals in the target's unit as shares of the usual ones."""
-        low, mid, high = (self._of_regime(regimes, n) for n in range(3))
-        away = off - mid
-        return np.asarray(away / np.where(away < 0, mid - low, high - mid))
+    def scaled(self, off: Values, regimes: pl.Series, *, tails: bool = True) -> Values:
+        """Residuals in the target's unit on the scale of the usual ones, see `scale.placed`."""
+        lowest, low, mid, high, highest = (self._of_regime(regimes, n) for n in range(5))
+        return placed(off, lowest, low, mid, high, highest, tails=tails)
 
     def _of_regime(self, regimes: pl.Series, number: int) -> Values:
         by_name = {name: quantiles[number] for name, quantiles in self.off.items()}
@@ -150,7 +163,7 @@ def _fitted(
     return Expectation(target, there, forest, _usual(off, known["regime"], given))
 
 
-def _usual(off: Values, regimes: pl.Series, given: Values) -> dict[str, tuple[float, float, float]]:
+def _usual(off: Values, regimes: pl.Series, given: Values) -> dict[str, Marks]:
     """Quantiles of residuals by regime; never narrower than a hundredth of the quantity's range."""
     least = max(0.01 * float(np.subtract(*np.nanquantile(given, [0.95, 0.05]))), 1e-6)
     found = {ALL: _quantiles(off, least)}
@@ -161,9 +174,9 @@ def _usual(off: Values, regimes: pl.Series, given: Values) -> dict[str, tuple[fl
     return found
 
 
-def _quantiles(off: Values, least: float) -> tuple[float, float, float]:
-    low, mid, high = np.nanquantile(off, QUANTILES).tolist()
-    return min(low, mid - least), mid, max(high, mid + least)
+def _quantiles(off: Values, least: float) -> Marks:
+    lowest, low, mid, high, highest = np.nanquantile(off, QUANTILES).tolist()
+    return lowest, min(low, mid - least), mid, max(high, mid + least), highest
 
 
 def of_others(
@@ -205,8 +218,13 @@ def _widened(one: Expectation, parts: list[pl.DataFrame]) -> Expectation:
     off, given = every["off"].to_numpy(), every["given"].to_numpy()
     strange = _usual(off, every["regime"], given)
     wider = {
-        name: (min(low, one.off[name][0]), mid, max(high, one.off[name][2]))
-        if name in one.off else (low, mid, high)
-        for name, (low, mid, high) in strange.items()
-    }  # fmt: skip
+        name: _hull(marks, one.off[name]) if name in one.off else marks
+        for name, marks in strange.items()
+    }
     return Expectation(one.target, one.columns, one.forest, wider)
+
+
+def _hull(one: Marks, other: Marks) -> Marks:
+    """The wider marks of two, with the median of the first."""
+    (lowest, low), (high, highest) = map(min, one[:2], other[:2]), map(max, one[3:], other[3:])
+    return lowest, low, one[2], high, highest

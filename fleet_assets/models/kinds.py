@@ -5,10 +5,10 @@ One says which device lies, for each window; another one names the kind, for tho
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 import polars as pl
@@ -44,6 +44,49 @@ _TREES: Final = 32
 _LEAST_LEAF: Final = 4
 
 
+class Voting(Protocol):
+    """What says which device lies, and how, by shares of votes."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What it tells apart, in the order of its shares: device/manner, perhaps HEALTHY."""
+
+    def shares(self, evidence: pl.DataFrame) -> Values:
+        """For each window the share of votes for each of the classes."""
+
+    def aspects(self) -> Mapping[str, tuple[int, ...]]:
+        """Classes that are judged together, as numbers of shares."""
+
+    def importances(self) -> dict[str, float]:
+        """How much each column matters; together 1."""
+
+
+def aspects_of(classes: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """Classes that are judged together, as their numbers.
+
+    Each class is an aspect, and each device. MOTION: engine or wheel speed, where it cannot be said
+    which.
+    """
+    faulty = [(name, number) for number, name in enumerate(classes) if name != HEALTHY]
+    found: dict[str, list[int]] = {name: [number] for name, number in faulty}
+    for name, number in faulty:
+        device = name.split("/")[0]
+        found.setdefault(device, []).append(number)
+        if device in _MOTION:
+            found.setdefault(MOTION, []).append(number)
+    return {name: tuple(numbers) for name, numbers in found.items()}
+
+
+def shares_for(one: Voting, other: Voting, evidence: pl.DataFrame) -> Values:
+    """Shares of one in the order of another one's classes; those that it lacks get none."""
+    given, mine = one.shares(evidence), one.classes
+    found = np.zeros((len(given), len(other.classes)))
+    for number, name in enumerate(other.classes):
+        if name in mine:
+            found[:, number] = given[:, mine.index(name)]
+    return found
+
+
 @dataclass(frozen=True)
 class Classifier:
     """Names the device that a fault is about, and the manner: MISSING, FROZEN or OFF.
@@ -66,20 +109,14 @@ class Classifier:
         return predict(self.forest, matrix(evidence, self.columns))
 
     def aspects(self) -> Mapping[str, tuple[int, ...]]:
-        """Classes that are judged together, as numbers of shares.
+        """Classes that are judged together, see `aspects_of`; and ANY: any device."""
+        every = [number for number, name in enumerate(self.classes) if name != HEALTHY]
+        return {**aspects_of(self.classes), ANY: tuple(every)}
 
-        Each class is an aspect, and each device. MOTION: engine or wheel speed, where it cannot be
-        said which. ANY: any device.
-        """
-        faulty = [(name, number) for number, name in enumerate(self.classes) if name != HEALTHY]
-        found: dict[str, list[int]] = {name: [number] for name, number in faulty}
-        for name, number in faulty:
-            device = name.split("/")[0]
-            found.setdefault(device, []).append(number)
-            found.setdefault(ANY, []).append(number)
-            if device in _MOTION:
-                found.setdefault(MOTION, []).append(number)
-        return {name: tuple(numbers) for name, numbers in found.items()}
+    def importances(self) -> dict[str, float]:
+        """How much each column matters; together 1."""
+        shares = self.forest.feature_importances_.tolist()
+        return dict(zip(self.columns, shares, strict=True))
 
 
 @dataclass(frozen=True)
@@ -183,48 +220,52 @@ def fit_classifier(evidence: pl.DataFrame, labels: pl.DataFrame, seed: int) -> C
             left out.
         seed: the same one gives the same forest.
     """
-    kept = _some(labels["fault"] != AFTERMATH, seed)
-    classes = classes_of(labels["fault"])
-    columns, forest = _fitted(
-        evidence[kept], classes.gather(kept), _weights(evidence, labels)[kept], seed
-    )
-    return Classifier(columns, forest)
+    kept = some(labels["fault"] != AFTERMATH, seed, MOST_WINDOWS)
+    classes = classes_of(labels["fault"]).gather(kept)
+    weights = weights_of(evidence, labels)[kept]
+    return Classifier(*fitted(evidence[kept], EVIDENCE, classes, weights, seed, _TREES))
 
 
 def fit_namer(evidence: pl.DataFrame, labels: pl.DataFrame, seed: int) -> Namer:
     """Fits what names kinds on the faulty windows; arguments as of `fit_classifier`."""
     faults = labels["fault"]
-    kept = _some(~faults.is_in([HEALTHY, AFTERMATH]), seed)
+    kept = some(~faults.is_in([HEALTHY, AFTERMATH]), seed, MOST_WINDOWS)
     chosen = faults.gather(kept)
     kinds = chosen.str.split("/").list.get(0)
-    weights = _weights(evidence, labels)[kept]
-    columns, forest = _fitted(evidence[kept], kinds, weights, seed)
+    weights = weights_of(evidence, labels)[kept]
+    columns, forest = fitted(evidence[kept], EVIDENCE, kinds, weights, seed, _TREES)
     known = kinds + "/" + devices_of(chosen)
     return Namer(columns, forest, tuple(known.unique().sort().to_list()))
 
 
-def _some(wanted: pl.Series, seed: int) -> NDArray[np.int64]:
-    """Numbers of the wanted windows, at most MOST_WINDOWS."""
+def some(wanted: pl.Series, seed: int, most: int) -> NDArray[np.int64]:
+    """Numbers of the wanted windows, at most so many."""
     kept = np.flatnonzero(wanted.to_numpy())
-    if len(kept) > MOST_WINDOWS:
-        kept = np.sort(np.random.default_rng(seed).choice(kept, MOST_WINDOWS, replace=False))
+    if len(kept) > most:
+        kept = np.sort(np.random.default_rng(seed).choice(kept, most, replace=False))
     return kept
 
 
-def _fitted(
-    evidence: pl.DataFrame, classes: pl.Series, weights: Values, seed: int
+def fitted(
+    evidence: pl.DataFrame,
+    wanted: Sequence[str],
+    classes: pl.Series,
+    weights: Values,
+    seed: int,
+    trees: int,
 ) -> tuple[tuple[str, ...], RandomForestClassifier]:
+    """A forest on the wanted columns that are known at all, and these columns."""
     from sklearn.ensemble import RandomForestClassifier
 
-    columns = tuple(name for name in EVIDENCE if evidence[name].count() > 0)
+    columns = tuple(name for name in wanted if evidence[name].count() > 0)
     forest = RandomForestClassifier(
-        _TREES, min_samples_leaf=_LEAST_LEAF, max_features="sqrt", n_jobs=1, random_state=seed
+        trees, min_samples_leaf=_LEAST_LEAF, max_features="sqrt", n_jobs=1, random_state=seed
     )
     forest.fit(matrix(evidence, columns), classes.to_numpy(), sample_weight=weights)
     return columns, forest
 
 
-def _weights(evidence: pl.DataFrame, labels: pl.DataFrame) -> Values:
+def weights_of(evidence: pl.DataFrame, labels: pl.DataFrame) -> Values:
     """One for each healthy window of a vehicle with as many windows as the mean."""
     told = labels.with_columns(vehicle_id=evidence["vehicle_id"])
     of_fault = (USUAL_WINDOWS / pl.len().over("vehicle_id", "fault_id", "fault")).sqrt()

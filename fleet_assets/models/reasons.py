@@ -75,13 +75,7 @@ def explained(alarms: pl.DataFrame, frame: pl.DataFrame, model: FleetModel) -> p
     peaks = alarms.select("vehicle_id", window_end="peak_at").join(
         frame, on=["vehicle_id", "window_end"], how="left", maintain_order="left"
     )
-    importance = dict(
-        zip(
-            model.own.classifier.columns,
-            model.own.classifier.forest.feature_importances_.tolist(),
-            strict=True,
-        )
-    )
+    importance = model.own.classifier.importances()
     told = [
         reasons_of(peaks[number], model.vehicles.get(who, model.vehicles[GROUP]), fault, importance)
         for number, (who, fault) in enumerate(alarms.select("vehicle_id", "fault").iter_rows())
@@ -131,7 +125,7 @@ def _expected(window: pl.DataFrame, vehicle: Vehicle) -> list[Reason]:
         if value is None or not np.isfinite(away):
             continue
         expected = float(one.expected(window)[0])
-        low, _, high = one.off.get(window["regime"][0], one.off["all"])
+        _, low, _, high, _ = one.off.get(window["regime"][0], one.off["all"])
         found.append(
             Reason(one.target, value, expected + low, expected + high, _unit(one.target), away)
         )

@@ -10,8 +10,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from fleet_assets.models.frame import INPUTS, matrix
-from fleet_assets.models.healthy import Expectation
-from fleet_assets.models.vehicle import Vehicle
+from fleet_assets.models.healthy import QUANTILES, Expectation
+from fleet_assets.models.vehicle import MARKS, Vehicle
 
 Values = NDArray[np.float64]
 LEAST_WINDOWS: Final = 40
@@ -33,13 +33,21 @@ def recalibrated(vehicle: Vehicle, frame: pl.DataFrame) -> Vehicle:
     there = np.flatnonzero((counts >= LEAST_WINDOWS) & ~np.isnan(vehicle.usual))
     low, usual, high = vehicle.low.copy(), vehicle.usual.copy(), vehicle.high.copy()
     if len(there):
-        new = np.nanquantile(rows[:, there], [0.02, 0.5, 0.98], axis=0)
+        new = np.nanquantile(rows[:, there], MARKS[1:4], axis=0)
         weight = counts[there] / (counts[there] + HALF_WEIGHT)
         spread = np.minimum(usual - low, high - usual)[there]  # never narrower than it was fitted
         usual[there] += weight * (new[1] - usual[there])
         low[there] = _toward(low[there], np.minimum(new[0], usual[there] - spread), weight)
         high[there] = _toward(high[there], np.maximum(new[2], usual[there] + spread), weight)
-    return replace(vehicle, expectations=told, low=low, usual=usual, high=high)
+    return replace(
+        vehicle,
+        expectations=told,
+        lowest=low - (vehicle.low - vehicle.lowest),  # tails keep their length
+        low=low,
+        usual=usual,
+        high=high,
+        highest=high + (vehicle.highest - vehicle.high),
+    )
 
 
 def _toward(old: Values, new: Values, weight: Values) -> Values:
@@ -57,8 +65,10 @@ def _moved(one: Expectation, frame: pl.DataFrame) -> Expectation:
         mine = off if name == "all" else off[(known["regime"] == name).to_numpy()]
         if len(mine) >= LEAST_WINDOWS:
             weight = len(mine) / (len(mine) + HALF_WEIGHT)
-            new = np.nanquantile(mine, [0.05, 0.5, 0.95])
-            low, mid, high = (o + weight * (n - o) for o, n in zip(old, new.tolist(), strict=True))
-            least = min(old[1] - old[0], old[2] - old[1]) / 2
-            moved[name] = (min(low, mid - least), mid, max(high, mid + least))
+            new = np.nanquantile(mine, QUANTILES[1:4]).tolist()
+            low, mid, high = (o + weight * (n - o) for o, n in zip(old[1:4], new, strict=True))
+            least = min(old[2] - old[1], old[3] - old[2]) / 2
+            low, high = min(low, mid - least), max(high, mid + least)
+            tails = old[1] - old[0], old[4] - old[3]  # keep their length
+            moved[name] = (low - tails[0], low, mid, high, high + tails[1])
     return replace(one, off=moved)

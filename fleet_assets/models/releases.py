@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from fleet_assets.models.detector import Settling
 from fleet_assets.models.fleet_model import FleetModel
 from fleet_assets.models.vehicle import Vehicle
 
@@ -15,12 +16,12 @@ class Release:
 
     Attributes:
         vehicles: by id.
-        offsets: of vehicles that the detector was not trained on; see `settling`.
+        settlings: of those that the detector was not trained on; see `settling`.
         types: vehicle type by vehicle.
     """
 
     vehicles: Mapping[str, Vehicle]
-    offsets: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    settlings: Mapping[str, Settling] = field(default_factory=dict)
     types: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -31,9 +32,10 @@ def overlaid(model: FleetModel, releases: Sequence[Release]) -> FleetModel:
         model: as trained.
         releases: the oldest first; of a vehicle that is in several, the last one counts.
     """
-    vehicles, offsets, types = dict(model.vehicles), dict(model.offsets), dict(model.types)
+    vehicles, settlings, types = dict(model.vehicles), dict(model.settlings), dict(model.types)
     for release in releases:
         vehicles |= release.vehicles
-        offsets |= {who: release.offsets.get(who, {}) for who in release.vehicles}
+        others = {who: one for who, one in settlings.items() if who not in release.vehicles}
+        settlings = others | dict(release.settlings)
         types |= release.types
-    return replace(model, vehicles=vehicles, offsets=offsets, types=types)
+    return replace(model, vehicles=vehicles, settlings=settlings, types=types)

@@ -6,15 +6,16 @@ have been on a later day. The classifier of a fold is trained on the evidence of
 votes for the fold's healthy windows set what votes are worth, threshold and confidence. What
 serves is trained on all days.
 
-Vehicles that are not known yet have a detector of their own: its evidence comes from comparing each
-vehicle with the group of the others, its folds are vehicles.
+Vehicles that no training has seen have detectors of their own, whose folds are vehicles: `strange`
+compares them with the group of the others, `settled` judges by forests of the vehicle itself. That
+one learns from virtual vehicles too (`models/virtual.py`), which share the fold of their real one.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 
 from fleet_assets.errors import FleetError
 from fleet_assets.injection.truth import TRUTH_SCHEMA
+from fleet_assets.models.bank import bank_of
 from fleet_assets.models.detector import (
     Detector,
     allowed_odds,
@@ -32,18 +34,22 @@ from fleet_assets.models.detector import (
     scored,
     trusts_of,
 )
+from fleet_assets.models.device_forests import fit_device_forests
 from fleet_assets.models.evidence import GROUP, evidence
 from fleet_assets.models.fleet_model import FleetModel
 from fleet_assets.models.isolation import fit_isolations
 from fleet_assets.models.kinds import (
     AFTERMATH,
     HEALTHY,
+    Voting,
     classes_of,
     fit_classifier,
     fit_namer,
     labels_of,
+    shares_for,
 )
 from fleet_assets.models.vehicle import Vehicle, fit_group, fit_vehicle
+from fleet_assets.models.virtual import real_of
 
 Values = NDArray[np.float64]
 
@@ -120,7 +126,8 @@ def train(
     """Trains everything.
 
     Args:
-        healthy: a model frame without known faults, in order of vehicle and time.
+        healthy: a model frame without known faults, in order of vehicle and time; may hold
+            virtual vehicles.
         copies: the same days with faults.
         types: vehicle type by vehicle.
         recipe: how.
@@ -129,27 +136,37 @@ def train(
     Raises:
         TooLittleDataError: there is too little to learn from; what there is and what is needed.
     """
-    counts = healthy.group_by("vehicle_id").len()
-    known = counts.filter(pl.col("len") >= recipe.least_windows)["vehicle_id"].sort().to_list()
-    ranked = counts.sort("len", "vehicle_id", descending=[True, False])["vehicle_id"].to_list()
+    is_real = _is_real(healthy)
+    real = healthy.filter(is_real)
+    counts = real.group_by("vehicle_id").len()
     _refuse_too_little(counts, copies, recipe)
-    progress(f"forests of {len(known)} vehicles", 0.0)
-    vehicles = dict(_vehicles(healthy, recipe))
-    group = fit_group(healthy, recipe.seed)
+    ranked = counts.sort("len", "vehicle_id", descending=[True, False])["vehicle_id"].to_list()
+    progress(f"forests of {counts.height} vehicles", 0.0)
+    vehicles = dict(_vehicles(real, recipe))
+    group = fit_group(real, recipe.seed)
     progress("evidence of known vehicles, each by its other days", 0.1)
-    own = _told(healthy, copies, known, day_folds(recipe), _by_own, recipe)
-    progress("evidence of vehicles by the others", 0.4)
-    strange = _told(healthy, copies, ranked, _vehicle_folds(ranked, recipe), _by_others, recipe)
-    progress("classifiers, thresholds and confidence", 0.6)
-    of_known = _detector(own, recipe)
-    progress("the same for vehicles that are not known", 0.8)
+    told = _told(real, copies, day_folds(recipe), _by_own, recipe, plain=True)
+    progress("classifiers, thresholds and confidence", 0.3)
+    own = _detector(told, recipe, fit_classifier)
+    settled = strange = None
+    if len(ranked) > 1:
+        deal = _vehicle_folds(ranked, recipe)
+        progress("the same for vehicles that come to be known", 0.5)
+        every = _told(healthy, copies, day_folds(recipe), _by_own, recipe)
+        every = replace(every, fold=deal(every.evidence))
+        if len(np.unique(every.fold)) > 1:  # or only one vehicle has forests of its own
+            told, settled = every, _detector(every, recipe, fit_device_forests)
+        progress("the same for vehicles that are not known", 0.75)
+        strangers = _told(real, copies, deal, _by_others, recipe, plain=True)
+        strange = _detector(strangers, recipe, fit_classifier)
     return FleetModel(
-        fit_isolations(healthy, types, recipe.seed),
-        dict(types),
-        vehicles | {GROUP: group},
-        of_known,
-        _detector(strange, recipe) if len(ranked) > 1 else None,
-    )
+        fit_isolations(real, types, recipe.seed), dict(types), vehicles | {GROUP: group},
+        own, settled, strange, bank_of(told.evidence, told.labels, recipe.seed),
+    )  # fmt: skip
+
+
+def _is_real(frame: pl.DataFrame) -> pl.Series:
+    return frame["vehicle_id"] == real_of(frame["vehicle_id"])
 
 
 def least_to_train(recipe: Recipe) -> int:
@@ -181,6 +198,8 @@ def _vehicles(healthy: pl.DataFrame, recipe: Recipe) -> Iterator[tuple[str, Vehi
             yield str(name), fit_vehicle(part, recipe.seed)
 
 
+Fitted = Callable[[pl.DataFrame, pl.DataFrame, int], Voting]
+"""Fits what votes, on evidence and labels, by seed."""
 Fold = Callable[[pl.DataFrame], NDArray[np.int64]]
 
 
@@ -218,11 +237,11 @@ def _parts(frame: pl.DataFrame, dealt: pl.DataFrame) -> pl.DataFrame:
 
 
 def _vehicle_folds(ranked: Sequence[str], recipe: Recipe) -> Fold:
-    """Vehicles in turn, by how much is known of them."""
+    """Real vehicles in turn, by how much is known of them; virtual ones with theirs."""
 
     def of(frame: pl.DataFrame) -> NDArray[np.int64]:
         numbers = {name: number for number, name in enumerate(ranked)}
-        place = frame["vehicle_id"].replace_strict(numbers, return_dtype=pl.Int64)
+        place = real_of(frame["vehicle_id"]).replace_strict(numbers, return_dtype=pl.Int64)
         return (place % min(recipe.folds, len(ranked))).to_numpy()
 
     return of
@@ -241,19 +260,19 @@ def _by_others(rest: pl.DataFrame, recipe: Recipe) -> dict[str, Vehicle]:
 def _told(
     healthy: pl.DataFrame,
     copies: Sequence[Copy],
-    known: Sequence[str],
     fold_of: Fold,
     fitted: Callable[[pl.DataFrame, Recipe], dict[str, Vehicle]],
     recipe: Recipe,
+    *,
+    plain: bool = False,
 ) -> _Told:
     """Evidence of all windows, each against what was learnt without its fold."""
     nothing = TRUTH_SCHEMA.to_frame()
     parts: list[_Told] = []
-    base = healthy.filter(pl.col("vehicle_id").is_in(known))
-    folds, dealt = fold_of(base), dealt_by(base, recipe.folds)
+    folds, dealt = fold_of(healthy), dealt_by(healthy, recipe.folds)
     for fold in np.unique(folds):
-        vehicles = fitted(base.filter(pl.Series(folds != fold)), recipe)
-        mine = base.filter(pl.Series(folds == fold))
+        vehicles = fitted(healthy.filter(pl.Series(folds != fold)), recipe)
+        mine = healthy.filter(pl.Series(folds == fold))
         parts_of_fold = _parts(mine, dealt).unique()
         for number, copy in enumerate([Copy(mine, nothing), *copies]):
             keyed = copy.frame.with_columns(_parts(copy.frame, dealt)["part"])
@@ -268,7 +287,7 @@ def _told(
             labels = labels.with_columns(fault_id=pl.format("{} {}", "fault_id", pl.lit(number)))
             faulty = ~labels["fault"].is_in([HEALTHY, AFTERMATH])
             wanted = faulty if number else pl.repeat(True, frame.height, eager=True)
-            found = evidence(frame, vehicles).filter(wanted)
+            found = evidence(frame, vehicles, plain=plain).filter(wanted)
             here = np.full(found.height, fold)
             parts.append(_Told(found, labels.filter(wanted), here))
     return _Told(
@@ -278,18 +297,15 @@ def _told(
     )
 
 
-def _detector(told: _Told, recipe: Recipe) -> Detector:
+def _detector(told: _Told, recipe: Recipe, fitted: Fitted) -> Detector:
     """A classifier of all, with threshold and confidence from forests that had not seen a fold."""
-    whole = fit_classifier(told.evidence, told.labels, recipe.seed)
+    whole = fitted(told.evidence, told.labels, recipe.seed)
     shares = np.zeros((told.evidence.height, len(whole.classes)))
     for fold in np.unique(told.fold):
         rest = told.where(told.fold != fold)
-        part = fit_classifier(rest.evidence, rest.labels, recipe.seed)
+        part = fitted(rest.evidence, rest.labels, recipe.seed)
         rows = np.flatnonzero(told.fold == fold)
-        told_apart = part.shares(told.evidence[rows])
-        for number, name in enumerate(part.classes):
-            if name in whole.classes:  # a rare one may be in one choice of windows alone
-                shares[rows, whole.classes.index(name)] = told_apart[:, number]
+        shares[rows] = shares_for(part, whole, told.evidence[rows])
     is_healthy = (told.labels["fault"] == HEALTHY).to_numpy()
     trusts = trusts_of(whole, shares, classes_of(told.labels["fault"]))
     odds, _ = odds_of(whole, trusts, shares)

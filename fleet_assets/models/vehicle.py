@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fleet_assets.models.frame import INPUTS, Matrix, matrix
 from fleet_assets.models.healthy import Expectation, chosen_windows, expectations, of_others
+from fleet_assets.models.scale import placed
 
 Values = NDArray[np.float64]
 MOST_AWAY: Final = 20.0
@@ -22,6 +23,8 @@ GEAR_WIDTH: Final = 0.03
 """Ratios so far from each other, in ln, are of one gear."""
 LEAST_GEARS: Final = 100
 MOST_GEARS: Final = 2000
+MARKS: Final = (0.002, 0.02, 0.5, 0.98, 0.998)
+"""Percentiles of healthy windows that inputs are compared with."""
 _FLOORS: Final = {"null_share": 0.1, "same_s": 5.0, "share": 0.05, "count": 1.0}
 """Least spreads by the end of a column's name."""
 
@@ -32,27 +35,29 @@ class Vehicle:
 
     Attributes:
         expectations: by quantity, what tells it.
-        low: by column of INPUTS the 2nd percentile; NaN: never known.
+        lowest: by column of INPUTS the 0.2nd percentile; NaN: never known.
+        low: the 2nd.
         usual: the median.
-        high: the 98th percentile.
+        high: the 98th.
+        highest: the 99.8th.
         gears: ln(rpm/mph) of steps in which a gear was held, in order; few or none: not known.
         windows: how many healthy windows it was made from.
     """
 
     expectations: Mapping[str, Expectation]
+    lowest: Values
     low: Values
     usual: Values
     high: Values
+    highest: Values
     gears: Values
     windows: int
 
-    def away(self, frame: pl.DataFrame) -> Matrix:
-        """Inputs against what is usual: 1 lies at the 98th percentile, −1 at the 2nd."""
+    def away(self, frame: pl.DataFrame, *, tails: bool = True) -> Matrix:
+        """Inputs against what is usual, see `scale.placed`: 1 lies at `high`, 2 at `highest`."""
         rows = matrix(frame, INPUTS).astype(np.float64)
-        above = (rows - self.usual) / (self.high - self.usual)
-        below = (rows - self.usual) / (self.usual - self.low)
-        found = np.where(rows < self.usual, below, above)
-        return np.clip(found, -MOST_AWAY, MOST_AWAY).astype(np.float32)
+        marks = self.lowest, self.low, self.usual, self.high, self.highest
+        return np.clip(placed(rows, *marks, tails=tails), -MOST_AWAY, MOST_AWAY).astype(np.float32)
 
     def gear_support(self, frame: pl.DataFrame) -> Values:
         """Share of the vehicle's steady steps that had about this ratio, against an even spread.
@@ -95,17 +100,14 @@ def fit_group(frame: pl.DataFrame, seed: int) -> Vehicle:
 def _made(frame: pl.DataFrame, told: Mapping[str, Expectation], gears: Values) -> Vehicle:
     chosen = chosen_windows(frame, 0, most=20_000)
     rows = matrix(chosen, INPUTS).astype(np.float64)
-    low, usual, high = (np.full(len(INPUTS), np.nan) for _ in range(3))
+    lowest, low, usual, high, highest = (np.full(len(INPUTS), np.nan) for _ in range(5))
     known = np.flatnonzero((~np.isnan(rows)).any(axis=0))
-    low[known], usual[known], high[known] = np.nanquantile(
-        rows[:, known], [0.02, 0.5, 0.98], axis=0
-    )
+    marks = np.nanquantile(rows[:, known], MARKS, axis=0)
+    lowest[known], low[known], usual[known], high[known], highest[known] = marks
     least = np.array([_floor(name) for name in INPUTS])
     least = np.maximum(least, 0.02 * np.maximum(high - low, np.abs(usual) * 0.1))
-    return Vehicle(
-        told, np.minimum(low, usual - least), usual, np.maximum(high, usual + least), gears,
-        frame.height,
-    )  # fmt: skip
+    low, high = np.minimum(low, usual - least), np.maximum(high, usual + least)
+    return Vehicle(told, lowest, low, usual, high, highest, gears, frame.height)
 
 
 def _floor(name: str) -> float:

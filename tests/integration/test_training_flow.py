@@ -273,7 +273,7 @@ def test_vehicles_are_released_once_a_day_and_serve_from_the_next_on(
     assert stranger not in model_for(artifacts, other, date(2026, 3, 6)).vehicles
     served = model_for(artifacts, other, date(2026, 3, 7))
     assert stranger in served.vehicles
-    assert stranger in served.offsets
+    assert stranger in served.settlings
     assert stranger not in model_for(artifacts, other, date(2026, 3, 7), {"nobody"}).vehicles
 
     rerun = refresh_vehicles(lake, other, day, types, feedback, now=at + timedelta(days=9))

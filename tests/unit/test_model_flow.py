@@ -135,7 +135,7 @@ def test_few_new_windows_move_what_is_usual_and_more_move_it_further() -> None:
 
     def moved(windows: int) -> tuple[float, float]:
         after = recalibrated(vehicle, hotter.head(windows))
-        rpm = after.expectations["rpm"].off["all"][1] - vehicle.expectations["rpm"].off["all"][1]
+        rpm = after.expectations["rpm"].off["all"][2] - vehicle.expectations["rpm"].off["all"][2]
         return after.usual[coolant] - vehicle.usual[coolant], rpm
 
     assert moved(20) == (0.0, 0.0)

@@ -22,6 +22,8 @@ from fleet_assets.models.alarms import alarms_of
 from fleet_assets.models.artifact import from_bytes, signature, to_bytes
 from fleet_assets.models.bounds import refined
 from fleet_assets.models.card import model_card
+from fleet_assets.models.detector import Settling
+from fleet_assets.models.device_forests import DeviceForests
 from fleet_assets.models.evidence import GROUP
 from fleet_assets.models.fleet_model import SCORE_SCHEMA, FleetModel
 from fleet_assets.models.reasons import explained
@@ -137,14 +139,18 @@ def test_a_settled_vehicle_is_known_and_loses_what_is_its_habit(model: FleetMode
     last = frame_of(mine.filter(days == days.max()))
     after = settled(model, frame, RECIPE)
     assert after.judged(last)["is_known"].all()
-    assert all(value >= 0 for value in after.offsets["v7"].values())
-    raw = dataclasses.replace(after, offsets={})
-    assert max(after.offsets["v7"].values()) > 0
-    assert (after.judged(last)["score"] >= 1).sum() < (raw.judged(last)["score"] >= 1).sum()
+    settling = after.settlings["v7"]
+    assert min(settling.offsets.values()) >= 0
+    assert settling.threshold < model.settled.threshold
+    devices = {name.split("/")[0] for name in settling.classifier.classes}
+    assert devices <= {"engine_rpm", "speed", "throttle_position", "coolant_temp"}
+    strange = model.judged(last)  # by its group, which does not know its gears
+    assert (after.judged(last)["score"] >= 1).sum() < (strange["score"] >= 1).sum()
     others = frame_of(telemetry_days("v1", 1, signals=SIGNALS, seed=300))
     assert after.judged(others).equals(model.judged(others))
     back, _ = from_bytes(to_bytes(after), FleetModel)
-    assert back.offsets == after.offsets
+    assert back.settlings["v7"].offsets == settling.offsets
+    assert back.judged(last).equals(after.judged(last))
 
 
 def test_the_same_recipe_trains_the_same_model(
@@ -191,13 +197,14 @@ def test_dealt_parts_are_whole_and_differ_by_one_at_most(early: pl.DataFrame) ->
 
 def test_releases_replace_vehicles_the_last_one_counts(model: FleetModel) -> None:
     one, two = model.vehicles["v1"], model.vehicles["v2"]
-    first = Release({"v7": one, "v8": one}, {"v7": {"any": 1.0}, "v8": {"any": 2.0}})
+    settlings = [Settling(DeviceForests({}), {}, 2.0, {"motion": less}) for less in (1.0, 2.0)]
+    first = Release({"v7": one, "v8": one}, dict(zip(("v7", "v8"), settlings, strict=True)))
     both = overlaid(model, [first, Release({"v7": two})])
     assert both.vehicles == {**model.vehicles, "v7": two, "v8": one}
-    assert both.offsets == {"v7": {}, "v8": {"any": 2.0}}
+    assert both.settlings == {"v8": settlings[1]}
     assert overlaid(model, []) == model
     back, _ = from_bytes(to_bytes(first), Release)
-    assert back.offsets == first.offsets
+    assert back.settlings == first.settlings
 
 
 def test_a_model_comes_back_from_its_file_and_judges_the_same(

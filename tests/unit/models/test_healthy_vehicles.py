@@ -55,7 +55,7 @@ def test_a_sensor_that_lies_leaves_its_residuals(vehicle: Vehicle) -> None:
 def test_only_what_the_vehicle_has_is_told() -> None:
     frame = healthy_days("v1", 1, signals=RPM_AND_SPEED)
     made = expectations(frame, 1)
-    assert set(made) == {"rpm", "speed", "speed_change"}
+    assert set(made) == {"rpm", "speed", "speed_change", "throttle"}
     assert all("coolant" not in name for one in made.values() for name in one.columns)
 
 
@@ -88,7 +88,7 @@ def test_a_group_is_less_sure_of_strangers_than_a_vehicle_of_itself() -> None:
     group = fit_group(pl.concat([mine, frame_of(fast)]), 1)
     own = fit_vehicle(mine, 1)
     width = {
-        name: one.expectations["rpm"].off["all"][2] - one.expectations["rpm"].off["all"][0]
+        name: one.expectations["rpm"].off["all"][3] - one.expectations["rpm"].off["all"][1]
         for name, one in (("group", group), ("own", own))
     }
     assert width["group"] > 3 * width["own"]
