@@ -40,6 +40,11 @@ def test_a_tail_that_is_long_counts_less() -> None:
     assert short > long == pytest.approx(2)
 
 
+def test_without_tails_it_goes_on_as_before() -> None:
+    far = placed(np.array([5.0, 13.0, -1.0]), 0.0, 2.0, 5.0, 9.0, 11.0, tails=False)
+    assert far == pytest.approx([0, 2, -2])
+
+
 def test_every_input_belongs_to_a_device_or_to_messages_as_such() -> None:
     lonely = {name for name in INPUTS if not devices_of_input(name)}
     assert lonely == {"silent_share_300s", "null_share_60s"}
