@@ -140,26 +140,19 @@ def build_vehicle_models() -> AssetsDefinition:
                 group_name=MODELS,
                 owners=OWNERS,
                 kinds={"scikitlearn"},
-                skippable=True,
-            )
+            )  # never skipped: Dagster would skip model_choice with it
         ],
-        can_subset=True,
     )
     def refresh(
         context: AssetExecutionContext, config: VehiclesConfig, platform: Platform
     ) -> Iterator[MaterializeResult[None]]:
-        day = config.of(platform)
-        if day is None:
-            context.log.info("No day is over yet.")
-            return
-        url = platform.postgres_url
+        day, url = config.of(platform), platform.postgres_url
         repin = None if config.repin_from is None else date.fromisoformat(config.repin_from)
-        done = refresh_all(
+        done = {} if day is None else refresh_all(
             platform.lake, url, day,
             drifted=drifted_groups(url, day), repin=repin, progress=told_in(context),
         )  # fmt: skip
-        if done:
-            yield MaterializeResult(asset_key=VEHICLES, metadata=vehicles_metadata(day, done))
+        yield MaterializeResult(asset_key=VEHICLES, metadata=vehicles_metadata(day, done))
 
     return refresh
 
@@ -225,8 +218,13 @@ def drift_metadata(day: date, found: list[Drifted]) -> dict[str, MetadataValue[A
     return told
 
 
-def vehicles_metadata(day: date, done: dict[str, Refreshed]) -> dict[str, MetadataValue[Any]]:
+def vehicles_metadata(
+    day: date | None, done: dict[str, Refreshed]
+) -> dict[str, MetadataValue[Any]]:
     """What became of the vehicles of each model."""
+    if not done:
+        why = "no day is over yet" if day is None else "no model serves yet"
+        return {"vehicles": MetadataValue.text(f"nothing to do: {why}")}
     names = ("fitted", "settled", "recalibrated", "kept")
     rows = [
         (

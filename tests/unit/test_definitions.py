@@ -171,3 +171,11 @@ def test_what_only_models_and_plots_need_is_not_loaded_with_the_definitions() ->
         [sys.executable, "-W", "ignore", "-c", told % heavy], capture_output=True, text=True
     )
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+def test_nothing_before_the_choice_of_models_is_skipped() -> None:
+    """Dagster skips what follows a skipped asset: the first model would never come to serve."""
+    graph = build_defs().resolve_asset_graph()
+    before = graph.get(dg.AssetKey("model_choice")).parent_keys - {dg.AssetKey("trained_model")}
+    assert before
+    assert not any(graph.assets_def_for_key(key).get_asset_spec(key).skippable for key in before)
