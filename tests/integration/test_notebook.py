@@ -45,6 +45,7 @@ def test_a_challenger_is_trained_compared_and_registered(
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("FLEET_HOME", str(tmp_path / "none"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # the client kills the kernel: nothing may be left
     paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
     notebook = read()
