@@ -233,15 +233,16 @@ def test_workers_killed_while_raw_expires(
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.parametrize("rounds", [1, pytest.param(3, marks=pytest.mark.soak)])
 def test_workers_killed_while_judging(
-    services: Installation, tmp_path: Path, flow_home: Path
+    services: Installation, tmp_path: Path, flow_home: Path, rounds: int
 ) -> None:
     """Trips and anomalies are what one pass over all segments gives, and Kafka has each change."""
-    planned = [at(point, "judging") for point in POINTS["judging"] * 2]
+    planned = [at(point, "judging") for point in POINTS["judging"] * rounds]
     drawn = moments(5, LONGEST_MOMENT_S)
     planned += [after(next(drawn), "judging") for _ in range(5)]
     random.Random(5).shuffle(planned)
-    under_fire(services, "kills-judging", tmp_path, flow_home, planned, "judging", FAULTY)
+    under_fire(services, f"kills-judging-{rounds}", tmp_path, flow_home, planned, "judging", FAULTY)
 
 
 @pytest.mark.soak
