@@ -203,7 +203,11 @@ def model_metadata(made: Trained) -> dict[str, MetadataValue[Any]]:
         "version": MetadataValue.text(made.version_id),
         "training set": MetadataValue.text(made.card["training_set"]),
         "seconds": MetadataValue.float(made.seconds),
-        "on days that no training sees": MetadataValue.md(markdown_table(("figure", ""), rows)),
+        "on days that no training sees": MetadataValue.md(
+            markdown_table(("figure", ""), rows)
+            if rows
+            else str(made.card["figures"].get("none", "no figures"))
+        ),
         **{name.replace("_", " "): picture(name, png) for name, png in made.plots.items()},
         "limits": MetadataValue.md("\n".join(f"- {each}" for each in made.card["limits"])),
     }
