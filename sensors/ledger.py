@@ -19,6 +19,7 @@ from dagster import (
 from fleet_assets.assets.ledger import ledger_event
 from fleet_assets.assets.platform import Platform
 from fleet_assets.lake.ledger import ledger_snapshots
+from fleet_assets.warehouse.input_pins import sync_pins
 from fleet_assets.warehouse.lake_ledger import sync_lake_ledger
 from fleet_assets.warehouse.ledger_view import newest_run
 
@@ -58,7 +59,9 @@ def build_ledger_sensor(platform: Platform) -> SensorDefinition:
             sync_lake_ledger(
                 platform.lake, platform.postgres_url, written_since=None if everything else since
             )
-            full_at = now if everything else full_at
+            if everything:
+                sync_pins(platform.lake, platform.postgres_url)
+                full_at = now
         due = now - shown_at >= EVENT_INTERVAL.total_seconds()
         cursor = {
             "versions": versions,

@@ -47,7 +47,7 @@ def build_scoring_sensor(platform: Platform, job: UnresolvedAssetJobDefinition) 
         if not book.audit:
             return SkipReason("no model serves yet: train one, `fleet models --help` tells how")
         before = json.loads(context.cursor) if context.cursor else {}
-        models = f"{now:%Y-%m-%d} {book.whole_fingerprint}"  # a day may bring vehicles fitted anew
+        models = book.whole_fingerprint
         same = before.get("models") == models
         work = scoring_work(lake, url, book, compare_models=not same, now=now)
         cursor = before if work.hours or work.waiting else {"models": models}

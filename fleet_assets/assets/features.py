@@ -32,10 +32,9 @@ from fleet_assets.lake.feature_windows import (
     WindowsRefreshed,
     refresh_feature_windows,
 )
-from fleet_assets.lake.pins import pins_in_lake
 from fleet_assets.lake.store import Lake
 from fleet_assets.telemetry.validation import Verdict
-from fleet_assets.warehouse.input_pins import note_new_pins
+from fleet_assets.warehouse.input_pins import sync_pins
 from fleet_assets.warehouse.lake_ledger import sync_lake_ledger
 
 FEATURES = "features"
@@ -103,7 +102,7 @@ def build_features(partitions_def: HourlyPartitionsDefinition) -> AssetsDefiniti
             log_check(context, contract_evaluation(verdict, event_hour))
             add_hour_metadata(context, FEATURE_WINDOWS, event_hour, _told(lake, worked))
         sync_lake_ledger(lake, platform.postgres_url, done.keys())
-        note_new_pins(platform.postgres_url, pins_in_lake(lake))
+        sync_pins(lake, platform.postgres_url, done.keys())
         yield MaterializeResult(asset_key=FEATURE_WINDOWS)
 
     return refresh

@@ -36,6 +36,7 @@ from fleet_assets.assets.stages import (
 )
 from fleet_assets.rule_flow import HourWorked, Settled, changed_by_rules, settle, work_hour
 from fleet_assets.telemetry.validation import Verdict
+from fleet_assets.warehouse.input_pins import sync_pins
 from fleet_assets.warehouse.lake_ledger import sync_lake_ledger
 from fleet_assets.warehouse.load_stale import COPIED
 from fleet_assets.warehouse.rule_book import rule_book
@@ -127,6 +128,7 @@ def build_rules(partitions_def: HourlyPartitionsDefinition) -> AssetsDefinition:
         every = platform.settings.late_interval
         settled = settle(lake, url, book, context.run_id, changed_by_rules(done.values()), every)
         sync_lake_ledger(lake, url, done.keys() | _hours_of(settled))
+        sync_pins(lake, url, done.keys())
         for name, found in settled.written.items():
             for event_hour, rows in found.rows.items():
                 log_check(context, contract_evaluation(found.verdicts[event_hour], event_hour))

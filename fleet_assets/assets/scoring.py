@@ -29,12 +29,11 @@ from fleet_assets.assets.stages import (
 )
 from fleet_assets.lake.model_marks import MODEL_HOURS
 from fleet_assets.lake.model_segments import HourScored, refresh_model_segments
-from fleet_assets.lake.pins import model_pins
 from fleet_assets.lake.store import Lake
 from fleet_assets.model_flow.book import model_book
 from fleet_assets.model_flow.scoring import settle_scores
 from fleet_assets.telemetry.validation import Verdict
-from fleet_assets.warehouse.input_pins import note_new_pins
+from fleet_assets.warehouse.input_pins import sync_pins
 from fleet_assets.warehouse.lake_ledger import sync_lake_ledger
 from fleet_assets.warehouse.load_stale import SCORED
 
@@ -100,7 +99,7 @@ def build_scoring(partitions_def: HourlyPartitionsDefinition) -> AssetsDefinitio
         settled = settle_scores(lake, url, context.run_id)
         loaded = set().union(*settled.loaded.values())
         sync_lake_ledger(lake, url, done.keys() | settled.written.rows.keys() | loaded)
-        note_new_pins(url, model_pins(lake, set(done)))
+        sync_pins(lake, url, done.keys())
         for event_hour, rows in settled.written.rows.items():
             verdict = settled.written.verdicts[event_hour]
             log_check(context, contract_evaluation(verdict, event_hour))

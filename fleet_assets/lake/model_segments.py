@@ -6,7 +6,7 @@ marks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
@@ -14,6 +14,7 @@ from typing import Final
 import polars as pl
 
 from fleet_assets.contracts.tables import TABLE_BY_NAME
+from fleet_assets.errors import FleetError
 from fleet_assets.fault_points import fault_point
 from fleet_assets.lake.by_onset import found_id, seen_id
 from fleet_assets.lake.feature_windows import FEATURE_WINDOWS
@@ -34,6 +35,7 @@ from fleet_assets.scoring.pieces import (
     added_up,
     model_pieces,
     tally,
+    unscored,
 )
 from fleet_assets.telemetry.validation import InvalidHourError, Verdict, validate
 from partitions.hours import HOUR, hour_key, hour_start
@@ -48,20 +50,19 @@ class HourScored:
 
     Attributes:
         verdicts: the checks that ran before the commits; none if it was in line already.
-        models: models that judged it, with their windows.
     """
 
     event_hour: str
     processed_version: int
     rows: int
     verdicts: tuple[Verdict, ...] = ()
-    models: Mapping[str, int] | None = None
 
 
 def hours_to_score(lake: Lake, book: ModelBook, *, compare_models: bool = True) -> list[str]:
     """Hours that are not judged from the windows that there are, or by other models, in order.
 
-    Hours that no model serves are left out, unless they were judged before.
+    Hours that no model serves are left out, unless they were judged before. Marks tell, and of
+    vehicles what the rules have noted: no window is read.
 
     Args:
         lake: the lake.
@@ -75,22 +76,23 @@ def hours_to_score(lake: Lake, book: ModelBook, *, compare_models: bool = True) 
     truth = all_marks(windows.delta)
     done = {} if made is None else all_marks(made.delta)
     first = min(row.valid_from for row in book.audit)
-    stale = []
-    vehicles = _vehicles(lake) if compare_models else {}
-    for hour in sorted(by_hour(truth, app_id)):
+    known = [
+        hour
+        for hour in sorted(by_hour(truth, app_id))
+        if done.get(models_id(hour)) or hour_start(hour) + HOUR > first
+    ]
+    asked = [hour for hour in known if compare_models or models_id(hour) not in done]
+    vehicles = _vehicles(lake, asked)
+    wanted = {hour: book.fingerprint(hour, vehicles.get(hour, ())) for hour in asked}
+
+    def is_stale(hour: str) -> bool:
         judged = done.get(models_id(hour))
-        if hour_start(hour) + HOUR <= first and not judged:
-            continue
+        if judged is None:
+            return bool(wanted[hour])
         moved = done.get(windows_id(hour)) != windows_print(truth, hour)
-        if compare_models or judged is None:
-            ids = vehicles.get(hour) or _vehicles_of(lake, hour)
-            wanted = book.fingerprint(hour, ids)
-            if judged is None and not wanted:
-                continue
-            moved |= judged != wanted
-        if moved:
-            stale.append(hour)
-    return stale
+        return moved or wanted.get(hour, judged) != judged
+
+    return [hour for hour in known if is_stale(hour)]
 
 
 def windows_print(marks: Mapping[str, int], event_hour: str) -> int:
@@ -131,7 +133,7 @@ def refresh_model_segments(
         telemetry = lake.open("telemetry")  # last: at least as new as the windows
         truth = all_marks(windows.delta)
         version = truth.get(app_id(event_hour), -1)
-        ids = _ids(windows, event_hour)
+        ids = _vehicles(lake, [event_hour]).get(event_hour, [])
         marks = {
             models_id(event_hour): book.fingerprint(event_hour, ids),
             windows_id(event_hour): windows_print(truth, event_hour),
@@ -159,8 +161,7 @@ def refresh_model_segments(
         fault_point("model_segments.hours_committed")
         segments.commit_files({event_hour: [rows]}, files, marks)
         fault_point("model_segments.committed")
-        models = dict(told.group_by("model_id").agg(pl.col("windows").sum()).iter_rows())
-        return HourScored(event_hour, version, rows.height, verdicts, models)
+        return HourScored(event_hour, version, rows.height, verdicts)
 
     return retrying(f"model segments of {event_hour}", attempt)
 
@@ -184,7 +185,10 @@ def _judged(
     ids: list[str],
     most_rows: int,
 ) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
-    """Pieces and tallies, model by model, some vehicles at a time."""
+    """Pieces and tallies, model by model, some vehicles at a time.
+
+    A model on trial that cannot be read costs only its own scores.
+    """
     start = hour_start(event_hour)
     assigned = book.assigned(event_hour, ids)
     if assigned.is_empty():
@@ -206,14 +210,21 @@ def _judged(
             )
             if part.is_empty():
                 continue
-            model = book.load(str(model_id), event_hour[:10], part["vehicle_id"].unique().to_list())
+            who = part["vehicle_id"].unique().to_list()
+            try:
+                model = book.load(str(model_id), event_hour[:10], who)
+            except FleetError:
+                if "live" in of_model["stage"]:
+                    raise
+                yield MODEL_PIECE_SCHEMA.to_frame(), tally(unscored(part), of_model, start)
+                continue
             scores = model.judged(part)
             pieces = model_pieces(scores, part, rows, model, start)
             named = pieces.drop("condition").join(
                 of_model.select("vehicle_id", condition=pl.format("{}/{}", "stage", "model_id")),
                 on="vehicle_id",
             )
-            yield named, tally(scores, of_model, start)
+            yield named.select(MODEL_PIECE_SCHEMA.names()), tally(scores, of_model, start)
         fault_point("model_segments.mid_read")
 
 
@@ -232,23 +243,14 @@ def _rows(table: str, found: list[pl.DataFrame], event_hour: str) -> pl.DataFram
     return made.sort(TABLE_BY_NAME[table].key)
 
 
-def _ids(windows: TableSnapshot, event_hour: str) -> list[str]:
-    return windows.read(event_hour, ["vehicle_id"])["vehicle_id"].unique().sort().to_list()
-
-
-def _vehicles(lake: Lake) -> dict[str, list[str]]:
-    """Vehicles of all hours that the rules have judged."""
+def _vehicles(lake: Lake, hours: Sequence[str]) -> dict[str, list[str]]:
+    """Vehicles of hours, as the rules have noted them before there were windows."""
     eligibility = lake.find(ELIGIBILITY)
-    if eligibility is None or eligibility.files.is_empty():
+    if eligibility is None or not hours:
         return {}
-    rows = eligibility.scan(eligibility.files).select("event_hour", "vehicle_id").collect()
-    return {
-        str(hour): mine["vehicle_id"].to_list() for (hour,), mine in rows.group_by("event_hour")
-    }
-
-
-def _vehicles_of(lake: Lake, event_hour: str) -> list[str]:
-    return _ids(lake.open(FEATURE_WINDOWS), event_hour)
+    rows = eligibility.read_files(eligibility.files_of(hours), ["event_hour", "vehicle_id"])
+    by_hours = rows.group_by("event_hour").agg(pl.col("vehicle_id").unique().sort())
+    return dict(by_hours.iter_rows())
 
 
 def _newest_us(windows: TableSnapshot, event_hour: str) -> int:

@@ -20,65 +20,61 @@ PIN_SCHEMA: Final = pl.Schema(dict.fromkeys(
 ))  # fmt: skip
 FOR_ALL: Final = ""
 """Group of an input that is one for all vehicles."""
+_INPUT_OF_STAGE: Final = {"live": "model", "shadow": "trial"}
 
 
-def pins_in_lake(lake: Lake) -> pl.DataFrame:
-    """Rows of PIN_SCHEMA of all hours: `rules`, `features` by fingerprint, `baselines` by version.
+def pins_in_lake(lake: Lake, hours: Collection[str] | None = None) -> pl.DataFrame:
+    """Versions of the inputs of hours.
 
-    An hour that was scored by no baselines has no pin of them. The fingerprint of the rules
-    includes what they know of the hour's vehicles (`lake.segments.rules_id`).
+    `rules`, `features`: fingerprints; what the rules know of the hour's vehicles is included
+    (`lake.segments.rules_id`). `baselines`: a version of its day; none where there were no
+    baselines. `model`: those whose anomalies count, by group; `trial`: those beside; `models`:
+    fingerprint of all, with the vehicles that were fitted since.
+
+    Args:
+        lake: the lake.
+        hours: only these; None: all.
+
+    Returns:
+        Rows of PIN_SCHEMA in order.
     """
     windows, segments = _marks(lake, FEATURE_WINDOWS), _marks(lake, SEGMENTS)
+    judged = _marks(lake, MODEL_SEGMENTS)
+    prints = {
+        "features": by_hour(windows, catalogue_id),
+        "rules": by_hour(segments, rules_id),
+        "models": {hour: print_ for hour, print_ in by_hour(judged, models_id).items() if print_},
+    }
     rows = [
-        *(
-            (hour, "baselines", FOR_ALL, f"{day_of(hour)}/{version}")
-            for hour, version in by_hour(windows, baselines_id).items()
-            if version
-        ),
-        *(
-            (hour, "features", FOR_ALL, _hex(print_))
-            for hour, print_ in by_hour(windows, catalogue_id).items()
-        ),
-        *(
-            (hour, "rules", FOR_ALL, _hex(print_))
-            for hour, print_ in by_hour(segments, rules_id).items()
-        ),
+        (hour, name, FOR_ALL, f"{print_:012x}")
+        for name, of_hours in prints.items()
+        for hour, print_ in of_hours.items()
+    ] + [
+        (hour, "baselines", FOR_ALL, f"{day_of(hour)}/{version}")
+        for hour, version in by_hour(windows, baselines_id).items()
+        if version
     ]
-    return pl.DataFrame(rows, schema=PIN_SCHEMA, orient="row").sort(PIN_SCHEMA.names())
+    for_all = pl.DataFrame(rows, schema=PIN_SCHEMA, orient="row")
+    if hours is not None:
+        for_all = for_all.filter(pl.col("event_hour").is_in(list(hours)))
+    return pl.concat([for_all, _of_groups(lake, hours)]).sort(PIN_SCHEMA.names())
 
 
-def model_pins(lake: Lake, hours: Collection[str]) -> pl.DataFrame:
-    """Rows of PIN_SCHEMA of the models that have judged some hours.
-
-    `model`: those whose anomalies count, by group; `trial`: those beside; `models`: fingerprint of
-    all, with the vehicles that were fitted since.
-    """
+def _of_groups(lake: Lake, hours: Collection[str] | None) -> pl.DataFrame:
     tallies = lake.find(MODEL_HOURS)
-    if tallies is None or not hours:
+    if tallies is None:
         return PIN_SCHEMA.to_frame()
-    judged = tallies.read_files(
-        tallies.files_of(hours), ["event_hour", "vehicle_group", "stage", "model_id"]
+    files = tallies.files if hours is None else tallies.files_of(hours)
+    whose = ["event_hour", "vehicle_group", "stage", "model_id"]
+    return (
+        tallies.read_files(files, whose)
+        .group_by(whose[:-1])
+        .agg(version=pl.col("model_id").unique().sort().str.join(", "))
+        .with_columns(input=pl.col("stage").replace_strict(_INPUT_OF_STAGE))
+        .select(PIN_SCHEMA.names())
     )
-    by_group = judged.group_by("event_hour", "vehicle_group", "stage").agg(
-        version=pl.col("model_id").unique().sort().str.join(", ")
-    )
-    prints = by_hour(_marks(lake, MODEL_SEGMENTS), models_id)
-    of_all = [
-        (hour, "models", FOR_ALL, _hex(print_))
-        for hour, print_ in prints.items()
-        if print_ and hour in hours
-    ]
-    named = by_group.with_columns(
-        input=pl.col("stage").replace_strict({"live": "model", "shadow": "trial"})
-    ).select(PIN_SCHEMA.names())
-    every = pl.concat([named, pl.DataFrame(of_all, schema=PIN_SCHEMA, orient="row")])
-    return every.sort(PIN_SCHEMA.names())
 
 
 def _marks(lake: Lake, table: str) -> dict[str, int]:
     found = lake.find(table)
     return {} if found is None else all_marks(found.delta)
-
-
-def _hex(fingerprint: int) -> str:
-    return f"{fingerprint:012x}"

@@ -31,13 +31,12 @@ ALARM_SCHEMA: Final = pl.Schema(
     {
         "vehicle_id": pl.String(), "condition": pl.String(), "started_at": TIME, "ended_at": TIME,
         "detected_at": TIME, "windows": pl.Int64(), "peak": pl.Float64(), "peak_at": TIME,
-        "is_open": pl.Boolean(), "last_detected_at": TIME,
+        "is_open": pl.Boolean(),
     }
 )  # fmt: skip
 """`started_at`: the first step that speaks for it begins; `ended_at`: the last one ends;
 `detected_at`: the end of the window that made it an alarm; `windows`: judged from then on while it
-lasted; `peak_at`: the end of the one with the highest score; `last_detected_at`: where alarms were
-joined, `detected_at` of the last."""
+lasted; `peak_at`: the end of the one with the highest score."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +167,6 @@ def alarms(pieces: pl.DataFrame, persistence: Persistence = USUAL) -> pl.DataFra
             peak=pl.col("peak").max(),
             peak_at=pl.col("peak_at").sort_by("peak", "peak_at", descending=[True, False]).first(),
             is_open=pl.col("is_open").last(),
-            last_detected_at=pl.col("detected_at").last(),
         )
         .select(ALARM_SCHEMA.names())
     )

@@ -25,6 +25,7 @@ ASSIGNED_SCHEMA: Final = pl.Schema(
     }
 )  # fmt: skip
 """One row for each vehicle and model: `live`, whose alarms count, or `shadow`, computed beside."""
+_NO_END: Final = "9999-12-31"
 _BYTES: Final = 7
 """Of a fingerprint: it has to fit into the version of a Delta transaction."""
 
@@ -100,8 +101,11 @@ class ModelBook:
 
     @property
     def whole_fingerprint(self) -> str:
-        """Changes with the audit and the register, whatever hours they count in."""
-        told = hashlib.sha256(str(FORM).encode())
+        """Changes with the audit, the register and what was fitted since, whatever the hour."""
+        states = [row.after for row in self.audit]
+        models = sorted({m for s in states for m in (s.champion, s.challenger) if m})
+        fitted = [(model, *self.files(model, _NO_END)) for model in models]
+        told = hashlib.sha256(str((FORM, fitted)).encode())
         for frame in (audit_frame(self.audit), self.vehicles):
             told.update(frame.write_csv().encode())
         return told.hexdigest()

@@ -13,7 +13,7 @@ from fleet_assets.episodes.stitch import TIME
 from fleet_assets.features.kernel import STEP
 from fleet_assets.models.alarms import ALARM_PIECE_SCHEMA, USUAL, alarm_pieces
 from fleet_assets.models.bounds import refined
-from fleet_assets.models.fleet_model import FleetModel
+from fleet_assets.models.fleet_model import SCORE_SCHEMA, FleetModel
 from fleet_assets.models.reasons import explained
 from fleet_assets.models.steps import MOST_SAME_S
 
@@ -102,6 +102,16 @@ def tally(scores: pl.DataFrame, assigned: pl.DataFrame, since: datetime) -> pl.D
             unknown_vehicles=pl.col("vehicle_id").filter(~pl.col("is_known")).n_unique(),
             scores=pl.col("score").cast(pl.Float32),
         )
+    )
+
+
+def unscored(frame: pl.DataFrame) -> pl.DataFrame:
+    """Rows of SCORE_SCHEMA for the windows of a frame, of which nothing is said."""
+    return frame.select("vehicle_id", "window_end", is_known=pl.lit(False)).select(
+        pl.col(name)
+        if name in ("vehicle_id", "window_end", "is_known")
+        else pl.lit(None, kind).alias(name)
+        for name, kind in SCORE_SCHEMA.items()
     )
 
 

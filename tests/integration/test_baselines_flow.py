@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from unittest import mock
 
-import polars as pl
 import pytest
 from dagster import AssetKey
 from installation import Installation
@@ -16,11 +15,10 @@ from warehouse_data import vehicle
 
 from fleet_assets.assets.runs import HOURS_TAG, PARTITION
 from fleet_assets.baseline_flow import GIVEN_UP_AFTER, day_work
-from fleet_assets.lake.pins import pins_in_lake
 from fleet_assets.lake.vehicle_baselines import versions
 from fleet_assets.local.failing_checks import failing_checks
 from fleet_assets.settings import Settings
-from fleet_assets.warehouse.input_pins import note_new_pins, note_pins, read_pins
+from fleet_assets.warehouse.input_pins import read_pins, sync_pins
 from fleet_assets.warehouse.ledger import record_failure
 from fleet_assets.warehouse.vehicles import import_vehicles
 from sensors.baselines import BASELINES_JOB
@@ -120,16 +118,20 @@ def _pins_keep_their_time_while_they_are_the_same(run: PlatformRun) -> None:
     assert set(known["vehicle_group"]) == {""}
     asked = "select input, vehicle_group, pinned_at from warehouse.input_pins order by 1, 2"
     before = run.query(asked)
-    assert note_pins(url, known) == note_new_pins(url, pins_in_lake(run.lake)) == 0
+    assert sync_pins(run.lake, url, [hour]) == sync_pins(run.lake, url) == 0
     assert run.query(asked) == before
-    model = known.head(1).with_columns(
-        input=pl.lit("model"), vehicle_group=pl.lit("sedan"), version=pl.lit("fm-1")
-    )
-    assert note_pins(url, model) == 1
-    assert note_pins(url, model.with_columns(vehicle_group=pl.lit("van"))) == 1
-    assert note_pins(url, model.with_columns(version=pl.lit("fm-2"))) == 1
-    found = read_pins(url, [hour]).filter(pl.col("input") == "model")
-    assert found["version"].to_list() == ["fm-2", "fm-1"]
+    run.query("update warehouse.input_pins set version = 'other' where input = 'rules' returning 1")
+    for of_hour in (hour, "2020-01-01T00"):  # of a trial that was rolled back, and of no hour
+        run.query(
+            "insert into warehouse.input_pins (event_hour, input, vehicle_group, version)"
+            " values (%s, 'trial', 'van', 'fm-2') returning 1",
+            of_hour,
+        )
+    assert sync_pins(run.lake, url, []) == 0
+    assert sync_pins(run.lake, url, [hour]) == 2
+    assert read_pins(url, [hour]).equals(known)
+    assert sync_pins(run.lake, url) >= 1
+    assert read_pins(url, ["2020-01-01T00"]).is_empty()
     assert read_pins(url, ["2020-03-09T05"]).is_empty()
 
 

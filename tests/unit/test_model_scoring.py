@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -18,13 +19,15 @@ from judging import bring_up
 from polars.testing import assert_frame_equal
 from telemetry_data import land_values
 
+from fleet_assets.errors import FleetError
 from fleet_assets.lake.anomalies import collect_anomalies, hours_to_collect
 from fleet_assets.lake.by_onset import stitch_hours
 from fleet_assets.lake.feature_windows import hours_to_window, refresh_feature_windows
 from fleet_assets.lake.model_anomalies import by_models
 from fleet_assets.lake.model_segments import hours_to_score, refresh_model_segments
-from fleet_assets.lake.store import Lake
+from fleet_assets.lake.store import Lake, TableSnapshot
 from fleet_assets.model_choice.audit import AuditRow, Serving
+from fleet_assets.models.fleet_model import FleetModel
 from fleet_assets.scoring.book import ModelBook
 from tests.scoring_data import FAILS, LASTS, START, failing_drive, small_model
 
@@ -163,6 +166,54 @@ def test_an_hour_before_the_first_model_is_not_scored_and_one_on_trial_counts_no
     assert set(of(lake, "anomalies").drop_nulls("model_id")["model_id"]) == {FIRST}
     # v2 has no type, and nothing serves the group of those
     assert of(lake, "model_hours")["vehicles"].to_list() == [1, 1]
+
+
+def test_a_model_on_trial_that_cannot_be_read_costs_only_its_own_scores(tmp_path: Path) -> None:
+    def load(model_id: str, *_: object) -> FleetModel:
+        if model_id == SECOND:
+            raise FleetError(f"{SECOND} is damaged.")
+        return small_model()
+
+    book = replace(served((EVER, "sedan", Serving(FIRST, SECOND, "shadow"))), load=load)
+    lake = arrive(str(tmp_path), [messages()], book)
+    hours = (
+        of(lake, "model_hours").group_by("stage").agg(pl.col("windows", "unscored_windows").sum())
+    )
+    by_stage = {stage: (windows, unscored) for stage, windows, unscored in hours.iter_rows()}
+    windows, unscored = by_stage["live"]
+    assert unscored < windows == by_stage["shadow"][1]
+    assert set(of(lake, "model_anomalies")["model_id"]) == {FIRST}
+
+    with pytest.raises(FleetError, match="damaged"):
+        refresh_model_segments(
+            lake, "2026-02-02T04", replace(served((EVER, "sedan", Serving(SECOND))), load=load)
+        )
+
+
+def test_what_is_left_to_score_is_told_without_reading_windows(
+    whole: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    scan = TableSnapshot.scan
+
+    def noted(self: TableSnapshot, files: pl.DataFrame) -> pl.LazyFrame:
+        read.append(self.contract.name)
+        return scan(self, files)
+
+    monkeypatch.setattr(TableSnapshot, "scan", noted)
+    other = served((EVER, "sedan", Serving(SECOND)))
+    assert hours_to_score(whole, ALWAYS) == []
+    assert hours_to_score(whole, other) == ["2026-02-02T04", "2026-02-02T05"]
+    assert set(read) == {"rule_eligibility"}
+    read.clear()
+    assert hours_to_score(whole, other, compare_models=False) == []
+    assert not read
+
+
+def test_vehicles_fitted_anew_make_the_sensor_compare(whole: Lake) -> None:
+    fitted = replace(ALWAYS, files=lambda model, day: ["2026-02-02"] if day >= "2026-02-02" else [])
+    assert fitted.whole_fingerprint != ALWAYS.whole_fingerprint
+    assert hours_to_score(whole, fitted) == ["2026-02-02T04", "2026-02-02T05"]
 
 
 def test_a_new_champion_leaves_earlier_hours_as_they_were(whole: Lake, tmp_path: Path) -> None:
