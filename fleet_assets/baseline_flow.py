@@ -98,7 +98,7 @@ def _hours_left(lake: Lake, postgres_url: str) -> set[str]:
     failed = {
         entry.event_hour
         for stage in _BEFORE
-        for entry in read_ledger(postgres_url, stage)
-        if entry.state == "failed" and entry.attempts >= GIVEN_UP_AFTER
+        for entry in read_ledger(postgres_url, stage, state="failed")
+        if entry.attempts >= GIVEN_UP_AFTER
     }
     return (pending | hours_without_windows(lake)) - failed

@@ -34,7 +34,6 @@ COMMAND_MODULES = (
     "models",
     "backtest",
     "anomalies",
-    "model_training",  # after the module of the group `fleet models`
 )
 
 app = typer.Typer(

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from fleet_assets.errors import FleetError
 from fleet_assets.lake.artifacts import Artifacts
-from fleet_assets.models.artifact import from_bytes, to_bytes
+from fleet_assets.models.artifact import card_of, from_bytes, to_bytes
 from fleet_assets.models.fleet_model import FleetModel
 
 _ID_LENGTH: Final = 12
@@ -57,16 +57,30 @@ def _loaded(lake_url: str, version_id: str) -> tuple[FleetModel, dict[str, Any]]
 
 def read_model(artifacts: Artifacts, version_id: str) -> tuple[FleetModel, dict[str, Any]]:
     """As `load_model`, from the file itself: tells what has become of it since."""
+    data = _saved(artifacts, version_id)
+    try:
+        return from_bytes(data, FleetModel)
+    except FleetError as error:
+        raise FleetError(f"{version_id} cannot be used: {error}") from None
+
+
+def read_card(artifacts: Artifacts, version_id: str) -> tuple[dict[str, Any], str | None]:
+    """What is told of a model, and why it cannot be used, if so; its forests are not read."""
+    try:
+        card, problem = card_of(_saved(artifacts, version_id))
+    except FleetError as error:
+        return {}, str(error)
+    return card, None if problem is None else f"{version_id} cannot be used: {problem}"
+
+
+def _saved(artifacts: Artifacts, version_id: str) -> bytes:
     data = artifacts.read(model_file(version_id))
     if not version_id.endswith(hashlib.sha256(data).hexdigest()[:_ID_LENGTH]):
         raise FleetError(
             f"{artifacts.uri(model_file(version_id))} is damaged: it is not what was saved. Restore"
             " it from a backup of the lake, or roll the model back."
         )
-    try:
-        return from_bytes(data, FleetModel)
-    except FleetError as error:
-        raise FleetError(f"{version_id} cannot be used: {error}") from None
+    return data
 
 
 def save_plots(artifacts: Artifacts, version_id: str, plots: Mapping[str, bytes]) -> None:

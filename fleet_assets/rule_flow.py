@@ -88,8 +88,8 @@ def rule_work(
         stale |= set(hours_judged_otherwise(lake, book))
     not_before = {
         entry.event_hour: entry.next_attempt_at
-        for entry in read_ledger(postgres_url, "rules")
-        if entry.state == "failed" and entry.next_attempt_at is not None
+        for entry in read_ledger(postgres_url, "rules", state="failed")
+        if entry.next_attempt_at is not None
     }
     waiting = {hour for hour in stale if not_before.get(hour, now) > now}
     return RuleWork(

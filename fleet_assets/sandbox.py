@@ -17,7 +17,7 @@ from datetime import time as clock
 from pathlib import Path
 from typing import Final
 
-from fleet_assets.errors import FleetError, NotRunningError
+from fleet_assets.errors import NotRunningError
 from fleet_assets.lake.store import Lake
 from fleet_assets.model_flow.training_sets import SetSettings
 from fleet_assets.settings import Settings, service_address
@@ -89,10 +89,10 @@ def _warehouse(home: Path, report: Callable[[str], None]) -> str:
     """Address of a PostgreSQL of its own, which ends with this process."""
     from fleet_assets.fleet_sim.fleet import Fleet
     from fleet_assets.local.databases import ensure_database
-    from fleet_assets.local.logs import log_path
     from fleet_assets.local.ports import free_port
     from fleet_assets.local.postgres import embedded_postgres
     from fleet_assets.local.process import Child
+    from fleet_assets.local.supervisor import POLL_SECONDS, require_progress
     from fleet_assets.warehouse.migrate import upgrade
     from fleet_assets.warehouse.vehicle import Vehicle
     from fleet_assets.warehouse.vehicles import import_vehicles
@@ -100,14 +100,9 @@ def _warehouse(home: Path, report: Callable[[str], None]) -> str:
     service = embedded_postgres(Settings(home=home, postgres_port=free_port()), home, report)
     child = Child(service, home)
     atexit.register(child.stop)
-    deadline = time.monotonic() + service.start_timeout.total_seconds()
     while not service.ready():
-        if child.exit_code() is not None or time.monotonic() > deadline:
-            raise FleetError(
-                f"The sandbox's PostgreSQL does not start: see {log_path(home, service.name)}, or"
-                " run `fleet up` first."
-            )
-        time.sleep(0.2)
+        require_progress(child, service, home)
+        time.sleep(POLL_SECONDS)
     ensure_database(service.url)
     upgrade(service.url)
     rows = [Vehicle(**row) for row in Fleet(VEHICLES, 1, "SIM").rows]

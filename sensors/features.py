@@ -58,7 +58,7 @@ def build_features_sensor(
 
 def _waiting(postgres_url: str, now: datetime) -> set[str]:
     """Hours that are not to be tried yet, and those that the rules have failed at."""
-    failed = [entry for entry in read_ledger(postgres_url, "features") if entry.state == "failed"]
+    failed = read_ledger(postgres_url, "features", state="failed")
     later = {e.event_hour for e in failed if e.next_attempt_at and e.next_attempt_at > now}
-    rules = read_ledger(postgres_url, "rules")
-    return later | {entry.event_hour for entry in rules if entry.state == "failed"}
+    rules = read_ledger(postgres_url, "rules", state="failed")
+    return later | {entry.event_hour for entry in rules}

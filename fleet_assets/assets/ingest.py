@@ -140,14 +140,20 @@ def ingest_assets(partitions_def: HourlyPartitionsDefinition) -> list[AssetSpec]
     )
     raw = lake_spec("raw_telemetry", INGEST, [KAFKA_TOPIC], partitions_def=partitions_def)
     landings = lake_spec("landings", INGEST, [KAFKA_TOPIC], partitions_def=None)
-    register = AssetSpec(
-        key=warehouse_key("vehicles"),
-        description="The vehicle register, kept by `fleet vehicles import`, with its history.",
-        group_name=INGEST,
-        owners=OWNERS,
-        kinds={"postgres"},
-    )
-    return [topic, raw, landings, register]
+    register = [
+        AssetSpec(
+            key=warehouse_key(table),
+            description=text,
+            group_name=INGEST,
+            owners=OWNERS,
+            kinds={"postgres"},
+        )
+        for table, text in (
+            ("vehicles", "The vehicle register, kept by `fleet vehicles import`."),
+            ("vehicles_history", "Each version of each vehicle of the register, with its times."),
+        )
+    ]
+    return [topic, raw, landings, *register]
 
 
 __all__ = ["LAKE", "LANDING_JOB", "JobDefinition", "ingest_assets", "landing_job"]

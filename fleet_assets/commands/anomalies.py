@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from enum import Enum
 from typing import Annotated, Any
 
 import typer
+
+from fleet_assets.commands.printing import print_json
 
 anomalies = typer.Typer(no_args_is_help=True, help="What was found: look at it, say if it is true.")
 _JSON = typer.Option("--json", help="For scripts.")
@@ -56,7 +56,7 @@ def list_anomalies(
     wanted = Wanted(vehicle, type_, severity, state, _moment(since), limit)
     found = find_anomalies(_url(), wanted)
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
     from rich.console import Console
     from rich.table import Table
@@ -89,7 +89,7 @@ def show(
     history = lineage(url, found["anomaly_id"])
     said = feedback(url, found["anomaly_id"])
     if as_json:
-        _print_json(found | {"lineage": history, "feedback": said})
+        print_json(found | {"lineage": history, "feedback": said})
         return
     from rich.console import Console
 
@@ -155,7 +155,3 @@ def _moment(given: str | None) -> Any:
     except ValueError:
         raise FleetError(f"{given!r} is no time, such as 2026-01-01T05:00.") from None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
-
-
-def _print_json(given: Any) -> None:
-    sys.stdout.write(json.dumps(given, indent=2, default=str, ensure_ascii=False) + "\n")

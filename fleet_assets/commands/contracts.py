@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from fleet_assets.commands.printing import print_json
 
 if TYPE_CHECKING:
     from fleet_assets.telemetry.findings import Finding
@@ -65,7 +65,7 @@ def schema() -> None:
     """Print the JSON Schema of a telemetry message."""
     from fleet_assets.contracts.wire import wire_schema
 
-    sys.stdout.write(json.dumps(wire_schema(), indent=2, ensure_ascii=False) + "\n")
+    print_json(wire_schema())
 
 
 @contracts.command()
@@ -141,4 +141,4 @@ def _print_json(
             for (severity, reason), count in sorted(counts.items())
         ],
     }
-    sys.stdout.write(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+    print_json(report)

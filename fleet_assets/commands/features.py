@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from fleet_assets.commands.printing import print_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,7 +36,7 @@ def list_features(
     chosen = [feature for feature in found.features if group in (None, feature.group)]
     if as_json:
         text = [feature.model_dump(mode="json", exclude_defaults=True) for feature in chosen]
-        sys.stdout.write(json.dumps(text, indent=2, ensure_ascii=False) + "\n")
+        print_json(text)
         return
     from rich.console import Console
     from rich.table import Table

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from fleet_assets.commands.printing import print_json
 
 if TYPE_CHECKING:
     from fleet_assets.model_choice.audit import AuditRow, Request, Serving
@@ -79,12 +79,15 @@ def rollback(
     settings = Settings()
     url, artifacts = service_address("postgres_url", settings), Artifacts(settings.lake_root)
     groups = sorted({row.group for row in read_audit(url)}) if group == _ALL else [group]
+    if not groups:
+        typer.echo("No model serves yet: there is nothing to roll back.", err=True)
+        raise typer.Exit(1)
     rows, refused = promoting.in_groups(
         groups, _request(group, why, from_),
         lambda asked: promoting.roll_back(url, artifacts, asked),
     )  # fmt: skip
     _tell(url, settings.lake_root, rows, refused)
-    if refused or not rows:
+    if refused:
         raise typer.Exit(1)
 
 
@@ -102,8 +105,7 @@ def history(
         row for row in read_audit(service_address("postgres_url")) if group in (None, row.group)
     ]
     if as_json:
-        json.dump([asdict(row) for row in rows[::-1]], sys.stdout, indent=2, default=str)
-        sys.stdout.write("\n")
+        print_json([asdict(row) for row in rows[::-1]])
         return
     from rich.console import Console
     from rich.table import Table

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
+
+from fleet_assets.commands.printing import print_json
 
 if TYPE_CHECKING:
     from fleet_assets.model_flow.train import Trained
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to the group `fleet models`."""
-    groups = {group.name: group.typer_instance for group in app.registered_groups}
-    models = groups.get("models")
-    if models is None:
-        models = typer.Typer(no_args_is_help=True, help="Models that find anomalies.")
-        app.add_typer(models, name="models")
-    models.command("train")(train)
-    models.command("evaluate")(evaluate)
+def register(models: typer.Typer) -> None:
+    """Add the commands to those of models."""
+    models.command()(train)
+    models.command()(evaluate)
 
 
 def train(
+    context: typer.Context,
     training_set: Annotated[
         str | None,
         typer.Option("--training-set", help="Train on this set (ts-…); unset: make one."),
@@ -64,6 +60,8 @@ def train(
     from fleet_assets.model_flow.training_sets import SetSettings, make_training_set
     from fleet_assets.settings import Settings, service_address
 
+    if training_set is not None:
+        _refuse_with_a_set(context)
     settings = Settings()
     url, lake = service_address("postgres_url", settings), Lake(settings.lake_root)
     wanted = SetSettings(
@@ -90,7 +88,7 @@ def train(
     mirrored = mirror(url, lake.url)
     if as_json:
         told_all = {"version": made.version_id, "training_set": set_id, "seconds": made.seconds}
-        sys.stdout.write(json.dumps(told_all | {"figures": made.card["figures"]}, indent=2) + "\n")
+        print_json(told_all | {"figures": made.card["figures"]})
         return
     _print(made, set_id)
     if mirrored.failed:
@@ -131,7 +129,7 @@ def evaluate(
     if as_json:
         told = {"set": found.set_name, "kind": found.decision.kind, "left_out": found.left_out}
         verdicts = found.decision.frame().to_dicts()
-        sys.stdout.write(json.dumps(told | {"verdicts": verdicts}, indent=2) + "\n")
+        print_json(told | {"verdicts": verdicts})
         return
     console = Console()
     console.print(f"{chosen}, a {found.decision.kind}, on the evaluation set {found.set_name}")
@@ -142,6 +140,21 @@ def evaluate(
         console.print(f"{decided.group}: {decided.verdict} against {champion}")
         for reason in (*decided.reasons, wear.why):
             console.print(f"  {reason}", highlight=False)
+
+
+_OF_A_NEW_SET: Final = ("span_days", "last_day", "vehicles", "hours", "faulty_hours")
+
+
+def _refuse_with_a_set(context: typer.Context) -> None:
+    given = [name for name in _OF_A_NEW_SET if _is_given(context, name)]
+    if given:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise typer.BadParameter(f"{options}: a training set that is there keeps what it is of.")
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"
 
 
 def _day(given: str | None) -> Any:

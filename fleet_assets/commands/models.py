@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fleet_assets.commands import model_changes, model_mirror
+from fleet_assets.commands import model_changes, model_mirror, model_training
+from fleet_assets.commands.printing import print_json
 
 if TYPE_CHECKING:
     from fleet_assets.warehouse.model_registry import ModelVersion, NotedDecision
@@ -17,6 +16,7 @@ models = typer.Typer(
     no_args_is_help=True, help="What finds anomalies that no rule describes: versions, who serves."
 )
 model_changes.register(models)
+model_training.register(models)
 model_mirror.register(models)
 _JSON = typer.Option("--json", help="For scripts.")
 _FIGURES = ("clear_recall", "recall", "precision", "false_alarms_per_hour")
@@ -61,10 +61,9 @@ def show(
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
     """Say what a model is: its card, where it serves, how comparisons with others went."""
-    from fleet_assets.errors import FleetError
     from fleet_assets.lake.artifacts import Artifacts
     from fleet_assets.mlflow_mirror.aliases import serves_in_words
-    from fleet_assets.model_store import load_model
+    from fleet_assets.model_store import read_card
     from fleet_assets.models.card_text import card_text
     from fleet_assets.settings import Settings, service_address
     from fleet_assets.warehouse.model_registry import decisions, read_audit
@@ -74,11 +73,7 @@ def show(
     found = model_changes.known_model(url, model)
     serves = serves_in_words(read_audit(url)).get(found.version_id)
     verdicts = decisions(url, challenger=found.version_id)
-    problem, card = None, {}
-    try:
-        card = load_model(Artifacts(settings.lake_root), found.version_id)[1]
-    except FleetError as error:
-        problem = str(error)
+    card, problem = read_card(Artifacts(settings.lake_root), found.version_id)
     if as_json:
         told = {"serves": serves, "card": card, "problem": problem}
         print_json(_plain(found) | told | {"decisions": [_verdict(each) for each in verdicts]})
@@ -107,11 +102,6 @@ def show(
         )  # fmt: skip
         for reason in each.of.reasons:
             console.print(f"  {reason}", highlight=False)
-
-
-def print_json(value: Any) -> None:
-    """Prints a value for scripts."""
-    sys.stdout.write(json.dumps(value, indent=2, default=str, ensure_ascii=False) + "\n")
 
 
 def _plain(version: ModelVersion) -> dict[str, Any]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
+
+from fleet_assets.commands.printing import print_json
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -130,8 +130,7 @@ def history(
     both: list[Change | StageChange] = [*changes(url, rule), *stage_changes(url, rule)]
     found = sorted(both, key=lambda one: one.change_id, reverse=True)
     if as_json:
-        json.dump([asdict(one) for one in found], sys.stdout, indent=2, default=str)
-        sys.stdout.write("\n")
+        print_json([asdict(one) for one in found])
         return
     from rich.console import Console
     from rich.table import Table

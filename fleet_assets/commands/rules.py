@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fleet_assets.commands import rule_changes
+from fleet_assets.commands.printing import print_json
 
 if TYPE_CHECKING:
     from fleet_assets.rules.catalogue import Rule
@@ -46,7 +45,7 @@ def list_rules(
             | {"stage_in_force": own.get(rule.id, rule.stage)}
             for rule in chosen
         ]
-        sys.stdout.write(json.dumps(text, indent=2, ensure_ascii=False) + "\n")
+        print_json(text)
         return
     from rich.console import Console
     from rich.table import Table

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -10,6 +9,8 @@ import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from fleet_assets.commands.printing import print_json
 
 if TYPE_CHECKING:
     from fleet_assets.local.state import PlatformState, ServiceState
@@ -87,7 +88,7 @@ def status(
 
     found = platform_status(Settings())
     if as_json:
-        sys.stdout.write(json.dumps(found.as_json(), indent=2) + "\n")
+        print_json(found.as_json())
     else:
         _print_services(found.services, None)
         if not found.flow_known:

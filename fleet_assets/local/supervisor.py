@@ -20,7 +20,7 @@ from fleet_assets.local.logs import last_words, log_path, rotate_if_large
 from fleet_assets.local.process import Child, Service
 from fleet_assets.local.state import ServiceState, State
 
-_POLL_SECONDS = 0.1
+POLL_SECONDS = 0.1
 _WATCH_SECONDS = 0.5
 _LOG_SECONDS = 5.0
 _LONGEST_BACKOFF_SECONDS = 30.0
@@ -87,7 +87,7 @@ class Supervisor:
         waiting = list(group)
         while waiting:
             for one in list(waiting):
-                self._require_progress(one)
+                require_progress(one.child, one.service, self._home)
                 if one.service.ready():
                     one.state = "running"
                     waiting.remove(one)
@@ -95,7 +95,7 @@ class Supervisor:
                     self._report(f"  {one.service.name} is ready after {seconds:.1f} s")
                     self._changed()
             if waiting:
-                time.sleep(_POLL_SECONDS)
+                time.sleep(POLL_SECONDS)
 
     def watch(self) -> None:
         """Restart children that end, bound their logs; returns only by ``StopRequested``."""
@@ -108,21 +108,6 @@ class Supervisor:
                     rotate_if_large(path)
                 next_log_check = time.monotonic() + _LOG_SECONDS
             time.sleep(_WATCH_SECONDS)
-
-    def _require_progress(self, one: _Supervised) -> None:
-        service = one.service
-        log = log_path(self._home, service.name)
-        code = one.child.exit_code()
-        if code is not None:
-            raise FleetError(
-                f"{service.name} ended while it was starting ({_how(code)}; "
-                f"last words: {last_words(log)}): see {log}"
-            )
-        if time.monotonic() - one.child.started > service.start_timeout.total_seconds():
-            raise FleetError(
-                f"{service.name} is not ready after {service.start_timeout.total_seconds():.0f} s "
-                f"(last words: {last_words(log)}): see {log}"
-            )
 
     def _tend(self, one: _Supervised) -> None:
         now = time.monotonic()
@@ -165,6 +150,26 @@ class Supervisor:
                 )
                 for one in self._supervised
             }
+        )
+
+
+def require_progress(child: Child, service: Service, home: Path) -> None:
+    """Of a service that is being started.
+
+    Raises:
+        FleetError: it ended or is not ready in time; the message has its last words.
+    """
+    log = log_path(home, service.name)
+    code = child.exit_code()
+    if code is not None:
+        raise FleetError(
+            f"{service.name} ended while it was starting ({_how(code)}; "
+            f"last words: {last_words(log)}): see {log}"
+        )
+    if time.monotonic() - child.started > service.start_timeout.total_seconds():
+        raise FleetError(
+            f"{service.name} is not ready after {service.start_timeout.total_seconds():.0f} s "
+            f"(last words: {last_words(log)}): see {log}"
         )
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 LOCK: Final = 0x_F1EE7_0002  # pg_advisory_xact_lock of the warehouse: one copies at a time
+_WAITS: Final = "60s"
+"""For another that copies; then the next change, or `fleet models sync`, tries again."""
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -54,6 +56,7 @@ def mirror(postgres_url: str, lake_url: str) -> Mirrored:
     """
     try:
         with connect(postgres_url) as alone:
+            alone.execute("select set_config('lock_timeout', %s, true)", [_WAITS])
             alone.execute("select pg_advisory_xact_lock(%s)", [LOCK])
             done = _mirror(postgres_url, lake_url)
     except Exception as error:

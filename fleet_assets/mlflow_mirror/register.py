@@ -12,7 +12,7 @@ from fleet_assets.errors import FleetError
 from fleet_assets.lake.artifacts import Artifacts
 from fleet_assets.mlflow_mirror.model_folder import model_folder
 from fleet_assets.mlflow_mirror.store import NAME, artifact_root
-from fleet_assets.model_store import load_model, model_file, plots_of
+from fleet_assets.model_store import model_file, plots_of, read_card
 from fleet_assets.models.card_text import card_text, numbers_of
 
 if TYPE_CHECKING:
@@ -47,7 +47,9 @@ class Register:
         Raises:
             FleetError: its file is missing or damaged.
         """
-        _, card = load_model(self.artifacts, version.version_id)
+        card, problem = read_card(self.artifacts, version.version_id)
+        if problem is not None:
+            raise FleetError(problem)
         self._remove_remains(version.version_id)
         run_id = self._run(version, card)
         model_id, uri = self._model(version, card, run_id)

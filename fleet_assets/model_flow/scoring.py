@@ -50,10 +50,9 @@ def scoring_work(
     now = now or datetime.now(UTC)
     stale = set(hours_to_score(lake, book, compare_models=compare_models))
     stale |= set(FOLLOWS.hours_left(lake))
-    failed = [entry for entry in read_ledger(postgres_url, "scoring") if entry.state == "failed"]
+    failed = read_ledger(postgres_url, "scoring", state="failed")
     waiting = {e.event_hour for e in failed if e.next_attempt_at and e.next_attempt_at > now}
-    features = read_ledger(postgres_url, "features")
-    waiting |= {entry.event_hour for entry in features if entry.state == "failed"}
+    waiting |= {e.event_hour for e in read_ledger(postgres_url, "features", state="failed")}
     return ScoringWork(
         tuple(sorted(stale - waiting, reverse=True)),
         tuple(sorted(stale & waiting)),

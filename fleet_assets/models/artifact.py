@@ -116,6 +116,26 @@ def from_bytes(data: bytes, kind: type[T]) -> tuple[T, dict[str, Any]]:
     return model, dict(manifest["card"])
 
 
+def card_of(data: bytes) -> tuple[dict[str, Any], str | None]:
+    """The card of a model without reading its forests.
+
+    Returns:
+        The card, empty where there is none to be read; and why this release cannot use the model,
+        if so.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            manifest = json.loads(archive.read("manifest.json"))
+        card = dict(manifest["card"])
+    except (zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
+        return {}, f"this is no model of the platform ({error}): train it anew."
+    try:
+        _check(manifest)
+    except FleetError as error:
+        return card, str(error)
+    return card, None
+
+
 def _check(manifest: Mapping[str, Any]) -> None:
     if manifest["form"] != FORM:
         raise FleetError(f"the model has form {manifest['form']}, not {FORM}: train it anew.")

@@ -102,7 +102,7 @@ class ModelBook:
     @property
     def whole_fingerprint(self) -> str:
         """Changes with the audit, the register and what was fitted since, whatever the hour."""
-        states = [row.after for row in self.audit]
+        states = [row.after for row in self.audit if row.after is not None]
         models = sorted({m for s in states for m in (s.champion, s.challenger) if m})
         fitted = [(model, *self.files(model, _NO_END)) for model in models]
         told = hashlib.sha256(str((FORM, fitted)).encode())

@@ -66,17 +66,23 @@ COLUMNS = tuple(field.name for field in fields(LedgerEntry))
 
 
 def read_ledger(
-    postgres_url: str, stage: Stage | None = None, hours: Iterable[str] | None = None
+    postgres_url: str,
+    stage: Stage | None = None,
+    hours: Iterable[str] | None = None,
+    state: State | None = None,
 ) -> list[LedgerEntry]:
-    """Entries in order of stage and hour, of one stage and of some hours if so asked."""
+    """Entries in order of stage and hour, of one stage, some hours and one state if so asked."""
     query = f"""
         select {", ".join(COLUMNS)} from warehouse.stage_ledger
         where
             (%(stage)s::text is null or stage = %(stage)s)
             and (%(hours)s::text[] is null or event_hour = any(%(hours)s))
+            and (%(state)s::text is null or state = %(state)s)
         order by stage, event_hour
     """
-    given = {"stage": stage, "hours": None if hours is None else list(hours)}
+    given = {
+        "stage": stage, "hours": None if hours is None else list(hours), "state": state
+    }  # fmt: skip
     found = within(postgres_url, lambda connection: connection.execute(query, given).fetchall())
     return [LedgerEntry(*values) for values in found]
 

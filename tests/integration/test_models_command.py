@@ -237,6 +237,14 @@ def test_what_cannot_be_promoted_is_said(fleet: Fleet) -> None:
     assert "is no whole hour" in told
     told = fleet.say("rollback", "--group", "bus", "--why", "x", exit_code=1)
     assert "No model serves bus yet" in told
+    told = fleet.say("rollback", "--group", "all", "--why", "x", exit_code=1)
+    assert "No model serves yet: there is nothing to roll back." in told
+
+
+def test_a_set_that_is_there_is_not_given_another_span(fleet: Fleet) -> None:
+    words = ["train", "--training-set", "ts-0123456789ab", "--span-days", "3", "--hours", "5"]
+    told = fleet.say(*words, exit_code=2)
+    assert "--span-days, --hours: a training set that is there" in " ".join(told.split())
 
 
 def test_the_pages_of_mlflow_are_there_until_ctrl_c(fleet: Fleet) -> None:

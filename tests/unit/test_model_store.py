@@ -9,7 +9,7 @@ import pytest
 
 from fleet_assets.errors import FleetError
 from fleet_assets.lake.artifacts import Artifacts
-from fleet_assets.model_store import load_model, model_file, save_model
+from fleet_assets.model_store import load_model, model_file, read_card, save_model
 from tests.small_model import small_model
 
 CARD = {"recipe": {"seed": 1}, "limits": ["faults are injected"]}
@@ -59,3 +59,19 @@ def test_a_file_that_is_missing_or_damaged_or_no_model_is_told(artifacts: Artifa
         load_model(artifacts, other)
     with pytest.raises(FleetError, match=r"fm-000000000000\.zip is missing"):
         load_model(artifacts, "fm-000000000000")
+
+
+def test_a_card_is_told_though_the_model_cannot_be_used(
+    artifacts: Artifacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version_id = save_model(artifacts, small_model(), CARD)
+    assert read_card(artifacts, version_id) == (CARD, None)
+    monkeypatch.setattr("fleet_assets.models.artifact.INPUTS", ("another",))
+    card, problem = read_card(artifacts, version_id)
+    assert card == CARD
+    assert problem is not None
+    assert f"{version_id} cannot be used: the model takes" in problem
+    artifacts.write(model_file("fm-2c26b46b68ff"), b"foo")
+    assert read_card(artifacts, "fm-2c26b46b68ff")[0] == {}
+    card, problem = read_card(artifacts, "fm-000000000000")
+    assert (card, "is missing" in str(problem)) == ({}, True)

@@ -17,8 +17,8 @@ anomaly_feedback_rows as (
     select * from {{ source('warehouse', 'anomaly_feedback') }}
 ),
 
-vehicles_rows as (
-    select * from {{ source('warehouse', 'vehicles') }}
+vehicles_history_rows as (
+    select * from {{ source('warehouse', 'vehicles_history') }}
 ),
 
 judged as (
@@ -54,8 +54,11 @@ each_one as (
         coalesce(vehicles.vehicle_type, 'fleet') as vehicle_group,
         extract(epoch from anomalies.detected_at - anomalies.started_at) as delay_seconds
     from model_anomalies_rows as anomalies
-    left join vehicles_rows as vehicles
-        on anomalies.vehicle_id = vehicles.id
+    left join vehicles_history_rows as vehicles
+        on
+            anomalies.vehicle_id = vehicles.id
+            and anomalies.hour_start >= vehicles.valid_from
+            and anomalies.hour_start < vehicles.valid_to
     left join anomalies_rows as shown
         on
             anomalies.hour_start = shown.hour_start
