@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -173,9 +174,10 @@ def test_what_only_models_and_plots_need_is_not_loaded_with_the_definitions() ->
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
 
 
-def test_nothing_before_the_choice_of_models_is_skipped() -> None:
-    """Dagster skips what follows a skipped asset: the first model would never come to serve."""
+def test_drift_is_told_before_vehicles_are_refitted_and_they_before_the_choice() -> None:
+    """Nothing before the choice is skippable: Dagster skips what follows a skipped asset."""
     graph = build_defs().resolve_asset_graph()
-    before = graph.get(dg.AssetKey("model_choice")).parent_keys - {dg.AssetKey("trained_model")}
-    assert before
-    assert not any(graph.assets_def_for_key(key).get_asset_spec(key).skippable for key in before)
+    steps = [dg.AssetKey(name) for name in ("feature_drift", "vehicle_models", "model_choice")]
+    for before, after in pairwise(steps):
+        assert before in graph.get(after).parent_keys
+        assert not graph.assets_def_for_key(before).get_asset_spec(before).skippable
