@@ -32,7 +32,7 @@ from fleet_assets.model_choice.drift_plot import drift_plot
 from fleet_assets.model_flow.choose import choose_models
 from fleet_assets.model_flow.chosen import Chosen
 from fleet_assets.model_flow.daily import drifted_groups, refresh_all
-from fleet_assets.model_flow.drift import Drifted, NothingToReportError, drift_reports
+from fleet_assets.model_flow.drift import DriftOfDay, NothingToReportError, drift_reports
 from fleet_assets.model_flow.vehicle_models import Refreshed
 
 MODELS = "models"
@@ -104,7 +104,7 @@ def build_feature_drift() -> AssetsDefinition:
         try:
             if day is None:
                 raise NothingToReportError("No day is over yet.")
-            found = drift_reports(platform.lake, platform.postgres_url, day)
+            told = drift_reports(platform.lake, platform.postgres_url, day)
         except NothingToReportError as error:
             context.log.info(str(error))
             not_tested = {"not tested": MetadataValue.text(str(error))}
@@ -113,15 +113,20 @@ def build_feature_drift() -> AssetsDefinition:
                 asset_key=DRIFT, check_name=CHECK, passed=True, metadata=not_tested
             )
             return
-        yield MaterializeResult(asset_key=DRIFT, metadata=drift_metadata(day, found))
-        alarms = sum(each.report.alarms.height for each in found)
-        types = sorted({name for each in found for name in each.report.types_to_train})
+        yield MaterializeResult(asset_key=DRIFT, metadata=drift_metadata(day, told))
+        alarms = sum(each.report.alarms.height for each in told.found)
+        types = sorted({name for each in told.found for name in each.report.types_to_train})
         yield AssetCheckResult(
             asset_key=DRIFT,
             check_name=CHECK,
             passed=not alarms,
             severity=AssetCheckSeverity.WARN,
-            metadata={"alarms": alarms, "to be trained anew": ", ".join(types) or "none"},
+            metadata={
+                "alarms": alarms,
+                "to be trained anew": ", ".join(types) or "none",
+                "not tested": "; ".join(f"{who}: {why}" for who, why in told.untold.items())
+                or "none",
+            },
         )
 
     return report
@@ -202,10 +207,15 @@ def daily_schedule(job: UnresolvedAssetJobDefinition) -> ScheduleDefinition:
     )  # fmt: skip
 
 
-def drift_metadata(day: date, found: list[Drifted]) -> dict[str, MetadataValue[Any]]:
+def drift_metadata(day: date, of_day: DriftOfDay) -> dict[str, MetadataValue[Any]]:
     """A drift report for the UI: a plot and the largest movements for each champion."""
-    told: dict[str, MetadataValue[Any]] = {"day": MetadataValue.text(str(day))}
-    for each in found:
+    told: dict[str, MetadataValue[Any]] = {
+        "day": MetadataValue.text(str(day)),
+        **{
+            f"{who} was not tested": MetadataValue.text(of_day.untold[who]) for who in of_day.untold
+        },
+    }
+    for each in of_day.found:
         rows = each.report.rows.head(_SHOWN).select(
             "feature", "vehicle_type", "vehicles", "alarm", "effect", "q", "why"
         )

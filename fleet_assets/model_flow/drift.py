@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
@@ -43,7 +44,20 @@ class Drifted:
     report: DriftReport
 
 
-def drift_reports(lake: Lake, postgres_url: str, day: date) -> list[Drifted]:
+@dataclass(frozen=True)
+class DriftOfDay:
+    """What was reported of a day.
+
+    Attributes:
+        found: reports, one for each champion that could be looked at.
+        untold: champion → why there is no report on it.
+    """
+
+    found: Sequence[Drifted]
+    untold: Mapping[str, str]
+
+
+def drift_reports(lake: Lake, postgres_url: str, day: date) -> DriftOfDay:
     """Compares the days up to one with the training of each champion, and notes what was found.
 
     Args:
@@ -52,7 +66,7 @@ def drift_reports(lake: Lake, postgres_url: str, day: date) -> list[Drifted]:
         day: the last day (UTC), which is over.
 
     Raises:
-        NothingToReportError: no model serves, or a span has no features.
+        NothingToReportError: no model serves, or nothing can be told of any champion.
     """
     audit = read_audit(postgres_url)
     champions: dict[str, list[str]] = {}
@@ -62,15 +76,22 @@ def drift_reports(lake: Lake, postgres_url: str, day: date) -> list[Drifted]:
     if not champions:
         raise NothingToReportError("No model serves yet: there is nothing to compare with.")
     register = groups_of_register(postgres_url)
-    found = []
+    found: list[Drifted] = []
+    untold: dict[str, str] = {}
     for champion, groups in champions.items():
         types = {who: group for who, group in register.items() if group in groups}
         of = version(postgres_url, champion)
         trained = Span(of.first_event_time.date(), of.last_event_time.date())
-        made = drift_report(lake, types, trained, day)
+        try:
+            made = drift_report(lake, types, trained, day)
+        except NothingToReportError as error:  # the other champions are looked at all the same
+            untold[champion] = str(error)
+            continue
         note_drift(postgres_url, day, champion, made.rows)
         found.append(Drifted(champion, trained, _now(day), made))
-    return found
+    if not found:
+        raise NothingToReportError(" ".join(dict.fromkeys(untold.values())))
+    return DriftOfDay(found, untold)
 
 
 def drift_report(lake: Lake, types: dict[str, str], trained: Span, day: date) -> DriftReport:
@@ -116,7 +137,8 @@ def vehicle_days(lake: Lake, types: dict[str, str], span: Span) -> pl.DataFrame:
     Returns:
         `vehicle_id`, `vehicle_type`, `day` and features.
     """
-    groups = pl.DataFrame(list(types.items()), schema=["vehicle_id", "vehicle_type"], orient="row")
+    names = {"vehicle_id": pl.String, "vehicle_type": pl.String}
+    groups = pl.DataFrame(list(types.items()), schema=names, orient="row")
     found = vehicle_day_means(lake, span).join(
         groups, on="vehicle_id", how="inner", maintain_order="left"
     )

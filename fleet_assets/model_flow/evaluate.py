@@ -152,7 +152,7 @@ def compared(
         progress: is told how far it is.
 
     Raises:
-        NothingToCompareError: no vehicle was driven on these days.
+        NothingToCompareError: no vehicle was driven on these days, or nothing of it was healthy.
     """
     register = groups_of_register(postgres_url)
     types = {who: group for who, group in register.items() if group in champions}

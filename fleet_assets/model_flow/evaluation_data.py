@@ -100,7 +100,7 @@ def evaluation_data(
         progress: is told how far it is.
 
     Raises:
-        NothingToCompareError: there is no such day, or nothing to find on any.
+        NothingToCompareError: there is no such day, or nothing healthy on any.
     """
     groups = len(set(types.values()))
     wanted = Wanted(
@@ -125,6 +125,11 @@ def evaluation_data(
             )
         done += len(chunk.days)
         progress(f"{done} of {len(chosen)} vehicle-days for evaluation", done / len(chosen))
+    if not sum(frame.height for frame in healthy):
+        raise NothingToCompareError(
+            f"Nothing healthy is left of the {len(chosen)} vehicle-days for evaluation from"
+            f" {span.first_day} to {span.last_day}: incidents cover all of their windows."
+        )
     merged = [
         Copy(pl.concat([c.frame for c in copies]).sort(KEY), pl.concat([c.truth for c in copies]))
         for copies in passes

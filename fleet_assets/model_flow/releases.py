@@ -74,9 +74,16 @@ def folder(model_id: str) -> str:
 
 
 def write_release(artifacts: Artifacts, index: Index, shards: Mapping[int, Release]) -> None:
-    """Writes the files of a release, then its index."""
+    """Writes the files of a release, then its index.
+
+    Files without an index are of a writer that was cut off: nobody reads them, they are replaced.
+
+    Raises:
+        FleetError: the release is there already and holds something else.
+    """
+    is_new = not artifacts.exists(index.name)
     for number, release in sorted(shards.items()):
-        artifacts.write(f"{index.stem}/{number}.zip", to_bytes(release))
+        artifacts.write(f"{index.stem}/{number}.zip", to_bytes(release), overwrite=is_new)
     artifacts.write(index.name, _told(index))
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import polars as pl
 import psycopg
 import pytest
 import typer
@@ -39,7 +40,7 @@ from fleet_assets.model_flow import evaluate, trials
 from fleet_assets.model_flow.choose import choose_models
 from fleet_assets.model_flow.evaluate import compared, evaluate_challenger
 from fleet_assets.model_flow.evaluation_data import NothingToCompareError
-from fleet_assets.model_flow.incidents import feedback_of
+from fleet_assets.model_flow.incidents import NOTHING, feedback_of
 from fleet_assets.model_flow.releases import indexes
 from fleet_assets.model_flow.serving import model_for
 from fleet_assets.model_flow.train import train_model
@@ -252,6 +253,18 @@ def test_pairs_are_of_days_that_no_training_sees(lake: Lake, url: str, trained: 
     assert paired["champion_alarms"].equals(paired["challenger_alarms"])
     assert paired["events"].sum() >= paired["champion_found"].sum() > 0
     assert paired.equals(compared(lake, url, trained, {"truck": trained}, span, "try"))
+
+
+def test_days_within_incidents_leave_nothing_to_compare(
+    lake: Lake, url: str, trained: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    span = Span(START.date(), START.date() + timedelta(days=4))
+    all_along = [(who, START, START + timedelta(days=9)) for who in query_ids(url)]
+    incidents = pl.DataFrame(all_along, schema=NOTHING.incidents.schema, orient="row")
+    known = replace(NOTHING, incidents=incidents)
+    monkeypatch.setattr(evaluate, "known_of", lambda *_: known)
+    with pytest.raises(NothingToCompareError, match="incidents cover all of their windows"):
+        compared(lake, url, trained, {"truck": trained}, span, "try")
 
 
 def test_vehicles_are_released_once_a_day_and_serve_from_the_next_on(

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
+from fleet_assets.errors import FleetError
 from fleet_assets.lake.artifacts import Artifacts
 from fleet_assets.lake.marks import app_id
 from fleet_assets.lake.store import Lake
 from fleet_assets.lake.training_data import Span, newest_hours, newest_span
+from fleet_assets.model_choice import rollout
+from fleet_assets.model_choice.audit import Request
 from fleet_assets.model_flow import daily
+from fleet_assets.model_flow import drift as drift_flow
 from fleet_assets.model_flow.drift import NothingToReportError, drift_report, vehicle_days
 from fleet_assets.model_flow.groups import groups_of
-from fleet_assets.model_flow.releases import Fitted, Index, indexes, newest, write_release
+from fleet_assets.model_flow.releases import (
+    Fitted,
+    Index,
+    indexes,
+    newest,
+    read_release,
+    write_release,
+)
 from fleet_assets.model_flow.vehicle_models import Refreshed
 from fleet_assets.models.frame import INPUTS
 from fleet_assets.models.recalibration import HALF_WEIGHT, recalibrated
@@ -24,6 +36,7 @@ from fleet_assets.models.releases import Release
 from fleet_assets.models.vehicle import fit_vehicle
 from fleet_assets.rules.resolve import VEHICLE_SCHEMA
 from tests.model_data import healthy_days
+from tests.model_rows import version_of
 
 TRAINED = Span(date(2026, 3, 2), date(2026, 3, 12))
 TODAY = date(2026, 3, 20)
@@ -94,6 +107,48 @@ def test_without_features_drift_says_which_days_lack(tmp_path: Path) -> None:
     lake = filled(Lake(str(tmp_path)), windows(TRAINED))
     with pytest.raises(NothingToReportError, match="from 2026-03-14 to 2026-03-20"):
         drift_report(lake, TYPES, TRAINED, TODAY)
+
+
+def test_a_champion_without_features_does_not_hide_the_drift_of_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = Span(TODAY - timedelta(days=6), TODAY)
+    lake = filled(Lake(str(tmp_path)), windows(TRAINED), windows(now, 60.0, seed=2))
+    begin = datetime(2026, 3, 2, tzinfo=UTC)
+    later = begin + timedelta(days=90)
+    of = {
+        "fm-1": version_of(
+            "fm-1", first_event_time=begin, last_event_time=begin + timedelta(days=10)
+        ),
+        "fm-2": version_of("fm-2", first_event_time=later, last_event_time=later),
+    }
+    audit = [
+        rollout.first([], Request("bus", begin, "me", "first"), "fm-1"),
+        rollout.first([], Request("truck", begin, "me", "first"), "fm-1"),
+        rollout.first([], Request("van", begin, "me", "first"), "fm-2"),
+    ]
+    noted: list[str] = []
+    answers: dict[str, Any] = {
+        "read_audit": lambda _: audit, "groups_of_register": lambda _: TYPES,
+        "version": lambda _, each: of[each], "note_drift": lambda *given: noted.append(given[2]),
+    }  # fmt: skip
+    for name, answer in answers.items():
+        monkeypatch.setattr(drift_flow, name, answer)
+    told = drift_flow.drift_reports(lake, "nothing", TODAY)
+    assert [(each.champion, each.report.types_to_train) for each in told.found] == [
+        ("fm-1", ["truck"])
+    ]
+    assert "from 2026-05-31 to 2026-05-31" in told.untold["fm-2"]
+    assert noted == ["fm-1"]
+    audit = audit[2:]
+    with pytest.raises(NothingToReportError, match="2026-05-31"):
+        drift_flow.drift_reports(lake, "nothing", TODAY)
+
+
+def test_a_group_without_vehicles_has_no_features(tmp_path: Path) -> None:
+    lake = filled(Lake(str(tmp_path)), windows(TRAINED))
+    with pytest.raises(NothingToReportError, match="from 2026-03-02"):
+        drift_report(lake, {}, TRAINED, TODAY)
 
 
 def test_the_newest_type_of_a_vehicle_is_its_group() -> None:
@@ -171,6 +226,18 @@ def test_releases_serve_whole_days_and_the_newest_one_counts(tmp_path: Path) -> 
     write_release(artifacts, again, {0: Release({})})
     assert again.name == "models/fm-1/vehicles/2026-03-01.2.json"
     assert newest(artifacts, "fm-1", date(2026, 3, 9))["a"][0] == again
+
+
+def test_a_release_that_was_cut_off_is_written_again_and_a_whole_one_never(tmp_path: Path) -> None:
+    artifacts, day = Artifacts(str(tmp_path)), date(2026, 3, 1)
+    fitted = {"a": Fitted("fitted", "2026-03-01T00:00:00+00:00", 500)}
+    index = Index("fm-1", day, 1, date(2026, 3, 3), fitted)
+    artifacts.write(f"{index.stem}/0.zip", b"of a writer that was killed before its index")
+    one, two = (Release({}, types={"a": name}) for name in ("truck", "van"))
+    write_release(artifacts, index, {0: one})
+    assert read_release(artifacts, index, 0) == one
+    with pytest.raises(FleetError, match="there already"):
+        write_release(artifacts, index, {0: two})
 
 
 def test_a_model_that_cannot_be_read_does_not_hold_up_the_others(
