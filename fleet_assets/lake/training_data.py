@@ -23,7 +23,7 @@ from fleet_assets.injection.draws import Split, digest, split_of
 from fleet_assets.lake.log import all_marks
 from fleet_assets.lake.marks import app_id, rows_id
 from fleet_assets.lake.segments import ELIGIBILITY
-from fleet_assets.lake.store import Lake
+from fleet_assets.lake.store import Lake, TableSnapshot
 from fleet_assets.lake.usual_intervals import UNKNOWN_S
 from partitions.hours import HOUR, hour_key, hour_start
 
@@ -246,9 +246,9 @@ def _of_vehicle(
         left -= len(taken)
 
 
-def data_version(lake: Lake, chosen: Sequence[VehicleDay]) -> str:
+def data_version(telemetry: TableSnapshot, chosen: Sequence[VehicleDay]) -> str:
     """A hash of how far the telemetry of the hours had come: other rows have another version."""
-    marks = all_marks(lake.open("telemetry").delta)
+    marks = all_marks(telemetry.delta)
     hours = sorted({hour for each in chosen for hour in each.hours})
     told = [(hour, marks.get(app_id(hour)), marks.get(rows_id(hour))) for hour in hours]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
@@ -268,30 +268,32 @@ class Chunk:
     telemetry: pl.DataFrame
     intervals: Mapping[str, float]
 
-    def core(self) -> pl.DataFrame:
-        """The telemetry without context."""
-        return self.telemetry.filter(within(self.telemetry, self.days, "event_time"))
-
     def of(self, days: Sequence[VehicleDay]) -> pl.DataFrame:
         """The telemetry of some of the days, with context."""
         return self.telemetry.filter(within(self.telemetry, days, "event_time", before=CONTEXT))
 
 
 def chunks(
-    lake: Lake, chosen: Sequence[VehicleDay], most_rows: int = CHUNK_ROWS
+    lake: Lake,
+    chosen: Sequence[VehicleDay],
+    most_rows: int = CHUNK_ROWS,
+    *,
+    telemetry: TableSnapshot | None = None,
 ) -> Iterator[Chunk]:
-    """Telemetry of vehicle-days, day by day, as many days at a time as fit.
+    """Telemetry of vehicle-days, day by day, as many days at a time as fit; all of one snapshot.
 
     Args:
         lake: the lake.
         chosen: in order of day.
         most_rows: about how many rows at a time.
+        telemetry: snapshot of the table, if something else goes by the same one; None: the newest.
     """
+    table = telemetry or lake.open("telemetry")
     parts: list[pl.DataFrame] = []
     days: list[VehicleDay] = []
     for day in sorted({each.day for each in chosen}):
         mine = [each for each in chosen if each.day == day]
-        parts.append(_telemetry(lake, mine))
+        parts.append(_telemetry(table, mine))
         days += mine
         if sum(part.height for part in parts) >= most_rows:
             yield _chunk(lake, days, parts)
@@ -305,9 +307,8 @@ def _chunk(lake: Lake, days: Sequence[VehicleDay], parts: Sequence[pl.DataFrame]
     return Chunk(tuple(days), rows.sort("vehicle_id", "event_time"), _intervals(lake, days))
 
 
-def _telemetry(lake: Lake, days: Sequence[VehicleDay]) -> pl.DataFrame:
+def _telemetry(table: TableSnapshot, days: Sequence[VehicleDay]) -> pl.DataFrame:
     """Rows of vehicle-days of one day, hour by hour: only files and vehicles that are wanted."""
-    table = lake.open("telemetry")
     found = [table.contract.polars_schema.to_frame().select(_COLUMNS)]
     for hour in sorted({hour for each in days for hour in each.hours}):
         vehicles = sorted(each.vehicle_id for each in days if hour in each.hours)

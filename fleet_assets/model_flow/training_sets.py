@@ -22,7 +22,7 @@ from fleet_assets.injection.labels import labels_of_faults
 from fleet_assets.injection.plan import Chosen
 from fleet_assets.injection.truth import TRUTH_SCHEMA
 from fleet_assets.lake.artifacts import Artifacts
-from fleet_assets.lake.store import Lake
+from fleet_assets.lake.store import Lake, TableSnapshot
 from fleet_assets.lake.training_data import (
     Chunk,
     Span,
@@ -105,13 +105,14 @@ def make_training_set(
             f" {span.last_day}. Wait for more data, or import the vehicles."
         )
     known = known_of(lake, feedback, span)
-    made_of = _made_of(lake, chosen, types, known, settings)
+    telemetry = lake.open("telemetry")  # what the name says of it is what is read
+    made_of = _made_of(telemetry, chosen, types, known, settings)
     set_id = f"ts-{_hash(made_of)[:12]}"
     artifacts = Artifacts(lake.url)
     if artifacts.exists(f"{folder(set_id)}/card.json"):
         progress(f"{set_id} is there already", 1.0)
         return set_id
-    healthy, copies = _frames(lake, chosen, known, settings, progress)
+    healthy, copies = _frames(lake, telemetry, chosen, known, settings, progress)
     truths = [copy.truth.with_columns(copy=pl.lit(n)) for n, copy in enumerate(copies)]
     truth = pl.concat([TRUTH_SCHEMA.to_frame().with_columns(copy=pl.lit(0)), *truths])
     mine = pl.col("vehicle_id").is_in(healthy["vehicle_id"].unique().to_list())
@@ -148,7 +149,7 @@ def span_of(lake: Lake, settings: SetSettings) -> Span:
 
 
 def _made_of(
-    lake: Lake,
+    telemetry: TableSnapshot,
     chosen: Sequence[VehicleDay],
     types: Mapping[str, str],
     known: Known,
@@ -160,7 +161,7 @@ def _made_of(
     return {
         "told": {
             "form": FORM,
-            "data_version": data_version(lake, chosen),
+            "data_version": data_version(telemetry, chosen),
             "settings": asdict(settings)
             | {"last_day": settings.last_day and str(settings.last_day)},
             "from": str(min(days)),
@@ -181,6 +182,7 @@ def _hash(made_of: Mapping[str, Any]) -> str:
 
 def _frames(
     lake: Lake,
+    telemetry: TableSnapshot,
     chosen: Sequence[VehicleDay],
     known: Known,
     settings: SetSettings,
@@ -193,7 +195,7 @@ def _frames(
     healthy: list[pl.DataFrame] = []
     faulty: list[list[Copy]] = [[] for _ in kinds]
     done = 0
-    for chunk in chunks(lake, chosen):
+    for chunk in chunks(lake, chosen, telemetry=telemetry):
         healthy.append(healthy_frame(chunk, known.incidents))
         for number, some in enumerate(kinds):
             days = _of_pass(chunk, number, share, settings.seed)

@@ -21,10 +21,12 @@ from fleet_assets.lake.training_data import (
     Wanted,
     choose,
     chunks,
+    data_version,
     days_with_data,
     newest_span,
     within,
 )
+from fleet_assets.model_flow import training_sets
 from fleet_assets.model_flow.frames import healthy_frame
 from fleet_assets.model_flow.incidents import FEEDBACK_SCHEMA, NOTHING, known_of
 from fleet_assets.model_flow.set_files import TrainingSet, read_training_set
@@ -76,6 +78,27 @@ def test_other_telemetry_has_another_name(tmp_path: Path) -> None:
     one, two = (read_training_set(lake.url, each) for each in (before, after))
     assert two.healthy.height < one.healthy.height
     assert one.card["data_version"] != two.card["data_version"]
+
+
+def test_what_comes_while_a_set_is_made_is_neither_in_its_name_nor_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = Lake(str(tmp_path))
+    types = simulated_lake(lake, 2, 2, hours_of_day=(13, 17))
+    less = replace(SMALL, passes=(1, 0))
+    before = read_training_set(lake.url, make_training_set(lake, types, NO_FEEDBACK, less))
+    card = f"training_sets/{before.card['id']}/card.json"
+    (tmp_path / "artifacts" / card).unlink()
+
+    def disturbed(*given: object) -> str:
+        name = data_version(*given)  # type: ignore[arg-type]
+        late(lake, "2026-03-02T15", next(iter(before.types)), 600)
+        return name
+
+    monkeypatch.setattr(training_sets, "data_version", disturbed)
+    after = read_training_set(lake.url, make_training_set(lake, types, NO_FEEDBACK, less))
+    assert after.card["data_version"] == before.card["data_version"]
+    assert after.healthy.equals(before.healthy)
 
 
 def test_what_is_for_evaluation_is_not_in_it(made: TrainingSet) -> None:
