@@ -12,6 +12,7 @@ from typing import Final
 import polars as pl
 
 from fleet_assets.anomalies.incidents import IS_INCIDENT
+from fleet_assets.anomalies.long import LONGEST
 from fleet_assets.injection.labels import LABEL_SCHEMA, labels_of_feedback, labels_of_rules
 from fleet_assets.lake.rule_anomalies import RULE_ANOMALIES
 from fleet_assets.lake.store import Lake
@@ -19,8 +20,6 @@ from fleet_assets.lake.training_data import Span
 from fleet_assets.warehouse.connection import transact
 from partitions.hours import hour_key
 
-LONGEST: Final = timedelta(days=7)
-"""Anomalies are cut after so long, so none that began earlier reaches into a span."""
 _COLUMNS: Final = [
     "anomaly_id", "vehicle_id", "anomaly_type", "condition", "severity", "started_at", "ended_at",
     "stage",
@@ -83,6 +82,7 @@ def known_of(lake: Lake, feedback: pl.DataFrame, span: Span) -> Known:
 
 def _rule_anomalies(lake: Lake, span: Span) -> pl.DataFrame:
     table = lake.open(RULE_ANOMALIES)
+    # anomalies are cut after LONGEST, so none that began earlier reaches into the span
     first = hour_key(datetime.combine(span.first_day, time(), UTC) - LONGEST)
     last = hour_key(datetime.combine(span.last_day + timedelta(days=1), time(), UTC))
     inside = pl.col("event_hour").is_between(pl.lit(first), pl.lit(last), closed="left")

@@ -19,7 +19,6 @@ from fleet_assets.models.kinds import AFTERMATH, HEALTHY, classes_of
 
 MOST_OF_CLASS: Final = 400
 """Windows of each device and manner."""
-HALVES: Final = 2
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,6 @@ DRIVEN_HOURS: Final = 8.0
 """A vehicle-day of the alarm budget: so many hours in which the vehicle was heard."""
 SUSPECT: Final = 0.5
 """Windows from this score on are named."""
-ENOUGH_VOTES: Final = 0.25
-"""Fewer votes count less, however rare: where healthy windows get none at all, one is rare."""
 _MOST_SURE: Final = 1e-6
 """Confidence comes no nearer to 0 and 1, so that odds are finite."""
 
