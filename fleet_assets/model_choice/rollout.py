@@ -54,7 +54,7 @@ def replace_unusable(rows: Audit, request: Request, model: str, problem: str) ->
     state = _state(rows, request.group)
     if model == state.champion:
         raise FleetError(f"{model} serves {request.group} already.")
-    if model in _rolled_back(rows, request.group):
+    if model in rolled_back(rows, request.group):
         raise FleetError(f"{model} was rolled back in {request.group}: train another version.")
     told = replace(request, why="; ".join((request.why, problem)))
     return added(rows, told, "replace", Serving(model))
@@ -81,7 +81,7 @@ def challenge(rows: Audit, request: Request, challenger: str, decided: GroupDeci
         raise FleetError(
             f"{state.challenger} is on trial in {request.group}: wait for it or roll it back."
         )
-    if challenger in _rolled_back(rows, request.group):
+    if challenger in rolled_back(rows, request.group):
         raise FleetError(f"{challenger} was rolled back in {request.group}: train another version.")
     if decided.group != request.group:
         raise FleetError(f"The verdict is about {decided.group}, not {request.group}.")
@@ -214,7 +214,8 @@ def _champions(rows: Audit, group: str) -> list[str]:
     return champions
 
 
-def _rolled_back(rows: Audit, group: str) -> set[str | None]:
+def rolled_back(rows: Audit, group: str) -> set[str]:
+    """Versions that were taken back in a group: they do not come again."""
     return {
         row.before.challenger or row.before.champion
         for row in rows_of(rows, group)

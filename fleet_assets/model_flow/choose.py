@@ -13,19 +13,15 @@ from fleet_assets.errors import FleetError
 from fleet_assets.lake.artifacts import Artifacts
 from fleet_assets.lake.store import Lake
 from fleet_assets.model_choice import rollout
-from fleet_assets.model_choice.audit import AuditRow, Request, Serving, rows_of, state_of
+from fleet_assets.model_choice.audit import AuditRow, Request, state_of
+from fleet_assets.model_flow.candidates import is_new
 from fleet_assets.model_flow.chosen import Chosen
 from fleet_assets.model_flow.evaluate import evaluate_challenger
 from fleet_assets.model_flow.evaluation_data import NothingToCompareError
 from fleet_assets.model_flow.promote import unusable
 from fleet_assets.model_flow.trials import look_at_trials
 from fleet_assets.models.training import Progress, silent
-from fleet_assets.warehouse.model_registry import (
-    ModelVersion,
-    change_audit,
-    read_audit,
-    versions,
-)
+from fleet_assets.warehouse.model_registry import change_audit, read_audit, versions
 
 
 def choose_models(
@@ -109,27 +105,6 @@ def _problem(artifacts: Artifacts, champion: str, newest: str) -> str | None:
         return None
     problem = unusable(artifacts, champion)
     return problem if problem and unusable(artifacts, newest) is None else None
-
-
-def is_new(
-    newest: ModelVersion,
-    state: Serving,
-    audit: Sequence[AuditRow],
-    group: str,
-    known: Sequence[ModelVersion],
-) -> bool:
-    """Whether a version is to be compared: it is newer than the champion and was never judged."""
-    if newest.version_id == state.champion:
-        return False
-    trained = {each.version_id: each.trained_at for each in known}
-    champion_at = trained.get(state.champion)
-    if champion_at is not None and newest.trained_at <= champion_at:
-        return False
-    judged = ("challenge", "refuse")  # why begins with the request, the version comes next
-    return not any(
-        row.action in judged and newest.version_id in row.why.split("; ")
-        for row in rows_of(audit, group)
-    )
 
 
 def _challenge(

@@ -8,23 +8,26 @@ from datetime import date
 from fleet_assets.lake.artifacts import Artifacts
 from fleet_assets.lake.store import Lake
 from fleet_assets.model_choice.audit import state_of
+from fleet_assets.model_flow.candidates import is_new
 from fleet_assets.model_flow.groups import groups_of_register
 from fleet_assets.model_flow.incidents import feedback_of
 from fleet_assets.model_flow.promote import unusable
-from fleet_assets.model_flow.vehicle_models import Refreshed, refresh_vehicles
+from fleet_assets.model_flow.vehicle_models import Refreshed, known_until, refresh_vehicles
 from fleet_assets.models.training import Progress, silent
 from fleet_assets.warehouse.model_registry import drift_rows, read_audit, versions
 
 
 def models_at_work(postgres_url: str) -> dict[str, list[str]]:
-    """Champions, challengers and the newest models, each with its groups."""
+    """Champions, challengers and models that may come to serve, each with its groups."""
     audit, known = read_audit(postgres_url), versions(postgres_url)
     found: dict[str, list[str]] = {}
     for group in sorted({group for each in known for group in each.groups}):
         state = state_of(audit, group)
-        newest = next(each for each in known if group in each.groups).version_id
-        serving = (state.champion, state.challenger) if state else ()
-        for model_id in dict.fromkeys((*serving, newest)):
+        newest = next(each for each in known if group in each.groups)
+        models = [] if state is None else [state.champion, state.challenger]
+        if state is None or is_new(newest, state, audit, group, known):
+            models.append(newest.version_id)
+        for model_id in dict.fromkeys(models):
             if model_id is not None:
                 found.setdefault(model_id, []).append(group)
     return found
@@ -52,9 +55,13 @@ def refresh_all(
     Returns:
         What became of each model's vehicles.
     """
-    register, feedback = groups_of_register(postgres_url), feedback_of(postgres_url)
+    at_work = models_at_work(postgres_url)
+    if not at_work:
+        return {}
+    register = groups_of_register(postgres_url)
+    known = known_until(lake, feedback_of(postgres_url), day)
     artifacts, done = Artifacts(lake.url), {}
-    for model_id, groups in models_at_work(postgres_url).items():
+    for model_id, groups in at_work.items():
         types = {who: group for who, group in register.items() if group in groups}
         problem = unusable(artifacts, model_id)
         if problem is not None:  # the others go on; model_choice looks for another one
@@ -62,7 +69,7 @@ def refresh_all(
             done[model_id] = Refreshed(None, {}, is_old=False, seconds=0.0, problem=problem)
             continue
         done[model_id] = refresh_vehicles(
-            lake, model_id, day, types, feedback, drifted=drifted, repin=repin, progress=progress
+            lake, model_id, day, types, known, drifted=drifted, repin=repin, progress=progress
         )
     return done
 

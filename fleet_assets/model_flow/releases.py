@@ -7,7 +7,7 @@ written. So which vehicles a day is judged with never changes once the day has b
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from functools import lru_cache
@@ -95,8 +95,7 @@ def indexes(artifacts: Artifacts, model_id: str) -> list[Index]:
 
 
 def newest(
-    artifacts: Artifacts,
-    model_id: str,
+    releases: Sequence[Index],
     serving_on: date,
     vehicle_ids: Collection[str] | None = None,
     before: date = date.max,
@@ -104,14 +103,13 @@ def newest(
     """The release that counts for each vehicle on a day.
 
     Args:
-        artifacts: of the lake.
-        model_id: the model.
+        releases: of a model, as `indexes` gives them.
         serving_on: releases that serve later are left out.
         vehicle_ids: only these; None: all.
         before: releases of this day and later ones are left out.
     """
     found: dict[str, tuple[Index, Fitted]] = {}
-    for index in indexes(artifacts, model_id):
+    for index in releases:
         if index.serves_from <= serving_on and index.day < before:
             for who, fitted in index.vehicles.items():
                 if vehicle_ids is None or who in vehicle_ids:

@@ -91,7 +91,7 @@ def refresh_vehicles(
     model_id: str,
     day: date,
     types: Mapping[str, str],
-    feedback: pl.DataFrame,
+    known: Known,
     *,
     drifted: Collection[str] = (),
     repin: date | None = None,
@@ -105,7 +105,7 @@ def refresh_vehicles(
         model_id: `fm-…`.
         day: newest day (UTC) that is learnt from.
         types: group by vehicle, of the vehicles that the model may judge.
-        feedback: rows of `incidents.FEEDBACK_SCHEMA`.
+        known: of the days that are learnt from (`known_until`): incidents are left out.
         drifted: groups that have drifted: their vehicles are refitted if there is anything new.
         repin: release the day once more, to serve from this day on; days that were judged before
             are judged otherwise when they are scored again.
@@ -114,22 +114,21 @@ def refresh_vehicles(
     """
     started = datetime.now(UTC)
     artifacts = Artifacts(lake.url)
-    before = [each for each in indexes(artifacts, model_id) if each.day == day]
+    releases = indexes(artifacts, model_id)
+    before = [each for each in releases if each.day == day]
     if before and repin is None:
         counts = Counter(each.what for each in before[-1].vehicles.values())
         return Refreshed(before[-1], counts, is_old=True, seconds=0.0)
     model, card = load_model(artifacts, model_id)
     driven = driven_days(lake, Span(day - SPAN + timedelta(days=1), day), types, "train")
     recipe = Recipe(**card["recipe"])
-    released = newest(artifacts, model_id, date.max, before=day)
+    released = newest(releases, date.max, before=day)
     due = due_vehicles(released, model, card, driven, recipe, drifted, types)
-    names = sorted(due, key=lambda who: (-due[who].new_hours, who))[:MOST_VEHICLES]
-    known = known_of(lake, feedback, Span(day - SPAN, day))
+    files = in_files(due)
     shards: dict[int, Release] = {}
     fitted: dict[str, Fitted] = {}
-    for number, start in enumerate(range(0, len(names), SHARD_VEHICLES)):
-        mine = sorted(names[start : start + SHARD_VEHICLES])
-        progress(f"{model_id}: {start} of {len(names)} vehicles", start / len(names))
+    for number, mine in enumerate(files):
+        progress(f"{model_id}: file {number} of {len(files)} of vehicles", number / len(files))
         shards[number], told = _shard(
             lake, artifacts, released, model, recipe, mine, due, driven, known, types, number
         )
@@ -143,6 +142,23 @@ def refresh_vehicles(
     index = Index(model_id, day, len(before) + 1, serves_from, fitted)
     write_release(artifacts, index, shards)
     return Refreshed(index, counts, is_old=False, seconds=_since(started))
+
+
+def known_until(lake: Lake, feedback: pl.DataFrame, day: date) -> Known:
+    """What is known of the days that vehicles are refreshed by.
+
+    Args:
+        lake: holds `rule_anomalies`.
+        feedback: rows of `incidents.FEEDBACK_SCHEMA`.
+        day: the newest one.
+    """
+    return known_of(lake, feedback, Span(day - SPAN, day))
+
+
+def in_files(due: Mapping[str, Due]) -> list[list[str]]:
+    """Those with most new hours, as they share files: neighbours by id, who are judged together."""
+    names = sorted(sorted(due, key=lambda who: (-due[who].new_hours, who))[:MOST_VEHICLES])
+    return [names[n : n + SHARD_VEHICLES] for n in range(0, len(names), SHARD_VEHICLES)]
 
 
 def _since(started: datetime) -> float:

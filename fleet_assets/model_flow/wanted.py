@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
+
+import polars as pl
 
 from fleet_assets.lake.store import Lake
 from fleet_assets.lake.training_data import days_with_data, driven_days, newest_span
+from fleet_assets.model_choice.audit import AuditRow, state_of
 from fleet_assets.model_flow.groups import groups_of_register
 from fleet_assets.warehouse.model_registry import drift_rows, read_audit, versions
 
@@ -16,6 +20,9 @@ LEAST_HOURS: Final = 4
 
 REST: Final = timedelta(days=3)
 """Drift asks for no training sooner after the last: what it made is still being compared."""
+
+COUNTS: Final = timedelta(days=7)
+"""Older reports tell nothing of now: there is one each day."""
 
 
 @dataclass(frozen=True)
@@ -31,33 +38,56 @@ class Wanted:
     reason: str
 
 
-def training_wanted(lake: Lake, postgres_url: str) -> Wanted:
-    """Looks at versions, the audit and the newest drift report.
+def training_wanted(lake: Lake, postgres_url: str, today: date | None = None) -> Wanted:
+    """Looks at versions, the audit and the newest drift reports.
 
-    A training that failed is asked for again only by the schedule, so that what is broken is not
-    tried all day.
+    Reports count that are about who serves now, and not while a challenger is on trial there: it
+    was trained on newer days, and another one could not be tried before it. A training that failed
+    is asked for again only by the schedule, so that what is broken is not tried all day.
 
     Args:
         lake: the lake.
         postgres_url: the warehouse.
+        today: the day (UTC) of the question.
     """
     known = versions(postgres_url)
-    failed = [row for row in read_audit(postgres_url) if row.action == "training_failed"]
+    audit = read_audit(postgres_url)
+    failed = [row for row in audit if row.action == "training_failed"]
     if not known:
         if failed:
             return Wanted(False, "the first training failed; the schedule tries it again")
         hours = _driven_hours(lake, postgres_url)
         told = f"{hours} driven vehicle-hours for training, {LEAST_HOURS} are needed"
         return Wanted(hours >= LEAST_HOURS, f"the first training: {told}")
-    rows = drift_rows(postgres_url).filter("alarm")
+    today = today or datetime.now(UTC).date()
+    newest = max([known[0].trained_at, *(row.made_at for row in failed)]).date()
+    since = max(newest + REST, today - COUNTS)
+    if today < since:
+        return Wanted(False, f"the last training was on {newest}; drift counts from {since} on")
+    rows = standing(drift_rows(postgres_url, since).filter("alarm"), audit)
     if rows.is_empty():
-        return Wanted(False, "no feature has drifted")
+        return Wanted(False, f"no feature has drifted since {since}")
     day: date = rows["day"].to_list()[0]  # the newest comes first
-    newest = max([known[0].trained_at, *(row.made_at for row in failed)])
-    if day < newest.date() + REST:
-        return Wanted(False, f"the last training was less than {REST.days} days before {day}")
     types = ", ".join(sorted(rows.filter(day=day)["vehicle_type"].unique()))
     return Wanted(True, f"features of {types} have drifted ({day})")
+
+
+def standing(rows: pl.DataFrame, audit: Sequence[AuditRow]) -> pl.DataFrame:
+    """Drift of champions that serve their group now, without a challenger.
+
+    Args:
+        rows: rows of NOTED_DRIFT_SCHEMA.
+        audit: all of it.
+    """
+    states = {group: state_of(audit, group) for group in rows["vehicle_type"].unique()}
+    alone = [
+        (group, state.champion)
+        for group, state in states.items()
+        if state is not None and state.challenger is None
+    ]
+    keys = {name: rows.schema[name] for name in ("vehicle_type", "version_id")}
+    whose = pl.DataFrame(alone, schema=keys, orient="row")
+    return rows.join(whose, on=list(keys), how="semi", maintain_order="left")
 
 
 def _driven_hours(lake: Lake, postgres_url: str) -> int:

@@ -272,12 +272,12 @@ def test_vehicles_are_released_once_a_day_and_serve_from_the_next_on(
 ) -> None:
     artifacts, day = Artifacts(lake.url), date(2026, 3, 5)
     model, _ = load_model(artifacts, trained)
-    types, feedback = dict.fromkeys(query_ids(url), "truck"), feedback_of(url)
+    types, known = dict.fromkeys(query_ids(url), "truck"), NOTHING
     stranger = next(iter(types))
     fewer = {who: of for who, of in model.vehicles.items() if who != stranger}
     other = again(lake, url, trained, {"vehicles": fewer}, datetime.now(UTC))
     at = datetime(2026, 3, 6, 3, tzinfo=UTC)
-    done = refresh_vehicles(lake, other, day, types, feedback, now=at)
+    done = refresh_vehicles(lake, other, day, types, known, now=at)
     assert done.index is not None
     assert done.index.vehicles[stranger].what == "settled"
     assert set(done.counts) <= {"settled", "fitted", "recalibrated", "kept"}
@@ -289,14 +289,14 @@ def test_vehicles_are_released_once_a_day_and_serve_from_the_next_on(
     assert stranger in served.settlings
     assert stranger not in model_for(artifacts, other, date(2026, 3, 7), {"nobody"}).vehicles
 
-    rerun = refresh_vehicles(lake, other, day, types, feedback, now=at + timedelta(days=9))
+    rerun = refresh_vehicles(lake, other, day, types, known, now=at + timedelta(days=9))
     assert rerun.is_old
     assert indexes(artifacts, other) == [done.index]
-    refresh_vehicles(lake, other, date(2026, 3, 6), types, feedback, now=at)
-    kept = refresh_vehicles(lake, other, date(2026, 3, 7), types, feedback, now=at)
+    refresh_vehicles(lake, other, date(2026, 3, 6), types, known, now=at)
+    kept = refresh_vehicles(lake, other, date(2026, 3, 7), types, known, now=at)
     assert kept.index is None
     assert kept.counts == {"kept": VEHICLES}
-    repinned = refresh_vehicles(lake, other, day, types, feedback, repin=date(2026, 3, 5), now=at)
+    repinned = refresh_vehicles(lake, other, day, types, known, repin=date(2026, 3, 5), now=at)
     assert repinned.index is not None
     assert repinned.index.name.endswith("2026-03-05.2.json")
     assert repinned.index.vehicles == done.index.vehicles

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,8 @@ from fleet_assets.lake.marks import app_id
 from fleet_assets.lake.store import Lake
 from fleet_assets.lake.training_data import Span, newest_hours, newest_span
 from fleet_assets.model_choice import rollout
-from fleet_assets.model_choice.audit import Request
-from fleet_assets.model_flow import daily
+from fleet_assets.model_choice.audit import AuditRow, Request
+from fleet_assets.model_flow import book, daily, vehicle_models
 from fleet_assets.model_flow import drift as drift_flow
 from fleet_assets.model_flow.drift import NothingToReportError, drift_report, vehicle_days
 from fleet_assets.model_flow.groups import groups_of
@@ -36,7 +37,7 @@ from fleet_assets.models.releases import Release
 from fleet_assets.models.vehicle import fit_vehicle
 from fleet_assets.rules.resolve import VEHICLE_SCHEMA
 from tests.model_data import healthy_days
-from tests.model_rows import version_of
+from tests.model_rows import verdict, version_of
 
 TRAINED = Span(date(2026, 3, 2), date(2026, 3, 12))
 TODAY = date(2026, 3, 20)
@@ -216,16 +217,16 @@ def test_releases_serve_whole_days_and_the_newest_one_counts(tmp_path: Path) -> 
     for each in (second, first):
         write_release(artifacts, each, {0: Release({})})
     assert indexes(artifacts, "fm-1") == [first, second]
-    assert newest(artifacts, "fm-1", date(2026, 3, 2)) == {}
-    assert {who: of[0].day.day for who, of in newest(artifacts, "fm-1", date(2026, 3, 3)).items()} \
-        == {"a": 1, "b": 1}  # fmt: skip
-    late = newest(artifacts, "fm-1", date(2026, 3, 9))
+    assert newest(indexes(artifacts, "fm-1"), date(2026, 3, 2)) == {}
+    early = newest(indexes(artifacts, "fm-1"), date(2026, 3, 3))
+    assert {who: of[0].day.day for who, of in early.items()} == {"a": 1, "b": 1}
+    late = newest(indexes(artifacts, "fm-1"), date(2026, 3, 9))
     assert {who: of[0].day.day for who, of in late.items()} == {"a": 1, "b": 2}
-    assert set(newest(artifacts, "fm-1", date(2026, 3, 9), {"a"})) == {"a"}
+    assert set(newest(indexes(artifacts, "fm-1"), date(2026, 3, 9), {"a"})) == {"a"}
     again = index(1, 4, 2, "a")
     write_release(artifacts, again, {0: Release({})})
     assert again.name == "models/fm-1/vehicles/2026-03-01.2.json"
-    assert newest(artifacts, "fm-1", date(2026, 3, 9))["a"][0] == again
+    assert newest(indexes(artifacts, "fm-1"), date(2026, 3, 9))["a"][0] == again
 
 
 def test_a_release_that_was_cut_off_is_written_again_and_a_whole_one_never(tmp_path: Path) -> None:
@@ -247,6 +248,8 @@ def test_a_model_that_cannot_be_read_does_not_hold_up_the_others(
     monkeypatch.setattr(daily, "models_at_work", lambda _: {"fm-gone": ["van"], "fm-1": ["truck"]})
     monkeypatch.setattr(daily, "groups_of_register", lambda _: {"v1": "truck"})
     monkeypatch.setattr(daily, "feedback_of", lambda _: None)
+    asked: list[date] = []
+    monkeypatch.setattr(daily, "known_until", lambda _, __, day: asked.append(day))
     monkeypatch.setattr(daily, "refresh_vehicles", lambda *_, **__: good)
     monkeypatch.setattr(
         daily, "unusable", lambda _, model: "its file is missing" if model == "fm-gone" else None
@@ -254,3 +257,58 @@ def test_a_model_that_cannot_be_read_does_not_hold_up_the_others(
     done = daily.refresh_all(Lake(str(tmp_path)), "nothing", TODAY)
     assert done["fm-gone"].problem == "its file is missing"
     assert done["fm-1"] == good
+    assert asked == [TODAY], "what is known is the same for all models"
+    monkeypatch.setattr(daily, "models_at_work", lambda _: {})
+    assert daily.refresh_all(Lake(str(tmp_path)), "nothing", TODAY) == {}
+
+
+def test_models_at_work_serve_are_tried_or_may_still_come_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begin = datetime(2026, 3, 2, tzinfo=UTC)
+    old, new = (
+        version_of(name, trained_at=begin + timedelta(days=n), groups=("van",))
+        for n, name in enumerate(("fm-old", "fm-new"))
+    )
+    audit: list[AuditRow] = []
+    monkeypatch.setattr(daily, "versions", lambda _: [new, old])
+    monkeypatch.setattr(daily, "read_audit", lambda _: audit)
+    assert daily.models_at_work("") == {"fm-new": ["van"]}
+    audit.append(rollout.first([], Request("van", begin, "me", "first"), "fm-old"))
+    assert daily.models_at_work("") == {"fm-old": ["van"], "fm-new": ["van"]}
+    stay = verdict("stay", "van").of("van")
+    audit.append(rollout.challenge(audit, Request("van", begin, "me", "new"), "fm-new", stay))
+    assert audit[-1].action == "refuse"
+    assert daily.models_at_work("") == {"fm-old": ["van"]}
+
+
+def test_those_with_most_new_hours_share_files_with_their_neighbours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(vehicle_models, "MOST_VEHICLES", 4)
+    monkeypatch.setattr(vehicle_models, "SHARD_VEHICLES", 2)
+    hours = {"e": 9, "d": 1, "c": 5, "b": 7, "a": 6}
+    begin = datetime(2026, 3, 2, tzinfo=UTC)
+    due = {who: vehicle_models.Due("fitted", begin, new) for who, new in hours.items()}
+    assert vehicle_models.in_files(due) == [["a", "b"], ["c", "e"]]
+
+
+def test_a_book_lists_the_releases_of_a_model_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted = {"a": Fitted("fitted", "2026-03-01T00:00:00+00:00", 500)}
+    index = Index("fm-1", date(2026, 3, 1), 1, date(2026, 3, 3), fitted)
+    listings: list[str] = []
+    told = [index]
+    monkeypatch.setattr(book, "indexes", lambda _, model: listings.append(model) or list(told))
+    monkeypatch.setattr(book, "read_audit", lambda _: [])
+    monkeypatch.setattr(book, "vehicles_by_time", lambda _: VEHICLE_SCHEMA.to_frame())
+    loaded: list[Any] = []
+    monkeypatch.setattr(book, "model_for", lambda *given: loaded.append(given[-1]))
+    made = book.model_book(Lake(str(tmp_path)), "nothing")
+    assert made.files("fm-1", "2026-03-02") == []
+    assert made.files("fm-1", "2026-03-03") == [index.name]
+    told.append(replace(index, number=2))  # released while the book is used: it is of another book
+    made.load("fm-1", "2026-03-03", ["a"])
+    assert loaded == [[index]]
+    assert listings == ["fm-1"]

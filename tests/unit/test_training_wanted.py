@@ -13,11 +13,15 @@ from fleet_assets.lake.store import Lake
 from fleet_assets.model_choice.audit import AuditRow, Serving
 from fleet_assets.model_choice.drift import DRIFT_SCHEMA
 from fleet_assets.model_flow import wanted
-from fleet_assets.model_flow.wanted import LEAST_HOURS, REST, training_wanted
+from fleet_assets.model_flow.wanted import COUNTS, LEAST_HOURS, REST, training_wanted
 from fleet_assets.warehouse.model_drift import NOTED_DRIFT_SCHEMA
 from fleet_assets.warehouse.model_registry import ModelVersion
 
 TRAINED = datetime(2026, 3, 9, 3, 10, tzinfo=UTC)
+
+SERVING = [
+    AuditRow(1, TRAINED, TRAINED, "test", "truck", "first", None, Serving("fm-1"), "the first")
+]
 
 
 def version(at: datetime = TRAINED) -> ModelVersion:
@@ -26,7 +30,7 @@ def version(at: datetime = TRAINED) -> ModelVersion:
 
 def failure(at: datetime) -> AuditRow:
     state = Serving("fm-1")
-    return AuditRow(1, at, at, "test", "truck", "training_failed", state, state, "it broke")
+    return AuditRow(2, at, at, "test", "truck", "training_failed", state, state, "it broke")
 
 
 def drift_on(day: date, *, alarm: bool = True) -> pl.DataFrame:
@@ -40,16 +44,17 @@ def ask(
     audit: list[AuditRow],
     drift: pl.DataFrame | None = None,
     hours: int = 0,
+    today: date | None = None,
 ) -> wanted.Wanted:
     known = NOTED_DRIFT_SCHEMA.to_frame() if drift is None else drift
     answers: dict[str, Any] = {
-        "versions": versions, "read_audit": audit, "drift_rows": known,
-        "groups_of_register": {"v1": "truck"},
+        "versions": versions, "read_audit": audit, "groups_of_register": {"v1": "truck"},
     }  # fmt: skip
+    monkeypatch.setattr(wanted, "drift_rows", lambda _, first: known.filter(pl.col("day") >= first))
     for name, value in answers.items():
         monkeypatch.setattr(wanted, name, lambda *_, value=value: value)
     monkeypatch.setattr(wanted, "_driven_hours", lambda *_: hours)
-    return training_wanted(Lake("nowhere"), "nothing")
+    return training_wanted(Lake("nowhere"), "nothing", today or TRAINED.date() + REST)
 
 
 def test_the_first_training_waits_for_a_few_hours_and_is_not_tried_all_day(
@@ -66,15 +71,36 @@ def test_drift_asks_once_until_what_was_trained_could_be_compared(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     day = TRAINED.date()
-    assert not ask(monkeypatch, [version()], []).is_wanted
-    assert not ask(monkeypatch, [version()], [], drift_on(day + REST, alarm=False)).is_wanted
-    soon = ask(monkeypatch, [version()], [], drift_on(day + REST - timedelta(days=1)))
+    assert not ask(monkeypatch, [version()], SERVING).is_wanted
+    assert not ask(monkeypatch, [version()], SERVING, drift_on(day + REST, alarm=False)).is_wanted
+    early = day + REST - timedelta(days=1)
+    soon = ask(monkeypatch, [version()], SERVING, drift_on(early), today=early)
     assert not soon.is_wanted
-    later = ask(monkeypatch, [version()], [], drift_on(day + REST))
+    assert "drift counts from 2026-03-12 on" in soon.reason
+    assert not ask(monkeypatch, [version()], SERVING, drift_on(early)).is_wanted
+    later = ask(monkeypatch, [version()], SERVING, drift_on(day + REST))
     assert later.is_wanted
     assert "truck" in later.reason
-    failed = [failure(TRAINED + timedelta(days=1))]
+    failed = [*SERVING, failure(TRAINED + timedelta(days=1))]
     assert not ask(monkeypatch, [version()], failed, drift_on(day + REST)).is_wanted
+
+
+def test_drift_of_long_ago_or_of_who_does_not_serve_or_is_challenged_asks_for_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    day = TRAINED.date() + REST
+    for days, is_wanted in ((COUNTS.days, True), (COUNTS.days + 1, False)):
+        today = day + timedelta(days=days)
+        asked = ask(monkeypatch, [version()], SERVING, drift_on(day), today=today)
+        assert asked.is_wanted == is_wanted
+    gone = drift_on(day).with_columns(version_id=pl.lit("fm-0"))
+    assert not ask(monkeypatch, [version()], SERVING, gone).is_wanted
+    assert not ask(monkeypatch, [version()], [], drift_on(day)).is_wanted
+    trial = Serving("fm-1", "fm-2", "shadow")
+    tried = AuditRow(
+        2, TRAINED, TRAINED, "test", "truck", "challenge", Serving("fm-1"), trial, "new"
+    )
+    assert not ask(monkeypatch, [version()], [*SERVING, tried], drift_on(day)).is_wanted
 
 
 def test_without_vehicles_there_are_no_hours(
