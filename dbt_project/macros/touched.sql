@@ -28,8 +28,7 @@
         {%- do check_whole_hour(start) -%}
         {%- do check_whole_hour(end) -%}
         {%- if whole_days -%}
-            {%- set last = modules.datetime.datetime.strptime(end, '%Y-%m-%dT%H:%M:%SZ')
-                - modules.datetime.timedelta(seconds=1) -%}
+            {%- set last = moment_of(end) - modules.datetime.timedelta(seconds=1) -%}
             {%- set next_day = last.date() + modules.datetime.timedelta(days=1) -%}
             {%- do found.append((start[:10] ~ 'T00:00:00Z', next_day.isoformat() ~ 'T00:00:00Z')) -%}
         {%- else -%}
@@ -47,6 +46,31 @@
     {%- endif -%}
 {% endmacro %}
 
+{#-
+    The pairs, widened to whole local days that may have a touched hour, whatever the time zone: the
+    clocks of the world are between 12 hours behind and 14 hours ahead of UTC. Given as midnights.
+-#}
+{% macro touched_local_days() %}
+    {%- set windows = touched_windows() -%}
+    {%- if windows is none -%}
+        {{ return(none) }}
+    {%- endif -%}
+    {%- set found = [] -%}
+    {%- for start, end in windows -%}
+        {%- set first = moment_of(start) - modules.datetime.timedelta(hours=12) -%}
+        {%- set last = moment_of(end) + modules.datetime.timedelta(hours=14, seconds=-1) -%}
+        {%- set after = last.date() + modules.datetime.timedelta(days=1) -%}
+        {%- do found.append(
+            (first.date().isoformat() ~ 'T00:00:00Z', after.isoformat() ~ 'T00:00:00Z')
+        ) -%}
+    {%- endfor -%}
+    {{ return(found) }}
+{% endmacro %}
+
+{% macro moment_of(text) %}
+    {{ return(modules.datetime.datetime.strptime(text, '%Y-%m-%dT%H:%M:%SZ')) }}
+{% endmacro %}
+
 {#- A timestamptz column lies in a touched hour. -#}
 {% macro in_touched_hours(column) -%}
     {{ in_windows(column, touched_windows(), 'timestamptz') }}
@@ -60,6 +84,23 @@
 {#- A date column is a UTC day that a touched hour belongs to. -#}
 {% macro in_touched_days(column) -%}
     {{ in_windows(column, touched_windows(true), 'date') }}
+{%- endmacro %}
+
+{#- A date column is a local day that may have a touched hour. -#}
+{% macro in_touched_local_days(column) -%}
+    {{ in_windows(column, touched_local_days(), 'date') }}
+{%- endmacro %}
+
+{#- A timestamptz column lies in an hour that may belong to such a local day. -#}
+{% macro in_hours_of_touched_local_days(column) -%}
+    {%- set days = touched_local_days() -%}
+    {%- set found = none if days is none else [] -%}
+    {%- for start, end in days or [] -%}
+        {%- set first = moment_of(start) - modules.datetime.timedelta(hours=14) -%}
+        {%- set last = moment_of(end) + modules.datetime.timedelta(hours=12) -%}
+        {%- do found.append((first.isoformat() ~ 'Z', last.isoformat() ~ 'Z')) -%}
+    {%- endfor -%}
+    {{ in_windows(column, found, 'timestamptz') }}
 {%- endmacro %}
 
 {% macro in_windows(column, windows, type) -%}

@@ -108,6 +108,8 @@ def _import(connection: psycopg.Connection, rows: Sequence[Vehicle], source: str
     updated = connection.execute(_UPDATE, given).rowcount
     connection.execute(_END_VERSION, given)
     connection.execute(_NEXT_VERSION, given)
+    if updated:
+        connection.execute(_STALE_MARTS, given)
     return ImportResult(inserted, updated, len(rows) - inserted - updated)
 
 
@@ -192,6 +194,12 @@ update warehouse.vehicles_history set valid_to = %(moment)s
 where
     valid_to = 'infinity'
     and id in (select id from warehouse.vehicles where {_CHANGED})
+"""
+
+# hours count to the version at their beginning: those that are loaded already and begin later
+_STALE_MARTS = """
+update warehouse.stage_ledger set processed_at = clock_timestamp()
+where stage = 'warehouse' and state = 'fresh' and hour_start >= %(moment)s
 """
 
 _NEXT_VERSION = f"""

@@ -12,7 +12,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -25,9 +25,11 @@ from installation import Installation
 from warehouse_data import fresh_warehouse, outcomes, query, vehicle, vehicle_hours
 
 from fleet_assets.warehouse.dbt_env import dbt_environment, touched_environment, touched_vars
-from fleet_assets.warehouse.ledger import LedgerEntry
+from fleet_assets.warehouse.ledger import LedgerEntry, read_ledger
 from fleet_assets.warehouse.load import LoadedTable, replace_hours
+from fleet_assets.warehouse.staleness import mark_marts, pending_marts
 from fleet_assets.warehouse.vehicles import import_vehicles
+from partitions.hours import hour_key
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
@@ -101,8 +103,8 @@ def built(services: Installation, tmp_path_factory: pytest.TempPathFactory) -> W
 def days(warehouse: Warehouse) -> list[tuple[object, ...]]:
     return query(
         warehouse.url,
-        "select date_utc, vehicle_id, hours_seen, messages, idle_share, distance_miles "
-        "from marts.fct_vehicle_days order by date_utc",
+        "select date_local, vehicle_id, hours_seen, messages, idle_share, distance_miles "
+        "from marts.fct_vehicle_days order by date_local",
     )
 
 
@@ -136,7 +138,7 @@ def test_marts_hold_what_was_loaded(built: Warehouse) -> None:
 def test_only_touched_windows_change(built: Warehouse) -> None:
     before = {
         "hours": built.row_versions("fct_vehicle_hours", "event_hour"),
-        "days": built.row_versions("fct_vehicle_days", "date_utc"),
+        "days": built.row_versions("fct_vehicle_days", "date_local"),
         "quality": built.row_versions("mart_data_quality", "date_utc"),
     }
     for hour in (HOURS[1], HOURS[3]):  # the last one is loaded, but not named
@@ -145,9 +147,13 @@ def test_only_touched_windows_change(built: Warehouse) -> None:
 
     hours = built.row_versions("fct_vehicle_hours", "event_hour")
     assert {hour for hour in HOURS if hours[hour] != before["hours"][hour]} == {HOURS[1]}
-    for name, mart in (("days", "fct_vehicle_days"), ("quality", "mart_data_quality")):
-        now = built.row_versions(mart, "date_utc")
-        assert {day for day in now if now[day] != before[name][day]} == {date(2026, 1, 31)}
+    # 23:00 may belong to two local days
+    for name, mart, day, anew in (
+        ("days", "fct_vehicle_days", "date_local", {date(2026, 1, 31), date(2026, 2, 1)}),
+        ("quality", "mart_data_quality", "date_utc", {date(2026, 1, 31)}),
+    ):
+        now = built.row_versions(mart, day)
+        assert {day for day in now if now[day] != before[name][day]} == anew
     assert days(built) == [
         (date(2026, 1, 31), "T-1", 2, 60, 0.3, 3.0),
         (date(2026, 2, 1), "T-1", 1, 30, 0.3, 1.5),
@@ -207,14 +213,54 @@ def test_a_var_rebuilds_as_the_environment_does_and_none_rebuilds_all(built: War
     built.dbt("run", "--vars", touched_vars([HOURS[3]]), touched=[])
     assert days(built)[2] == (date(2026, 2, 2), "T-1", 1, 50, 0.5, 1.5)
     everything = days(built), quality(built)
-    versions = built.row_versions("fct_vehicle_days", "date_utc")
+    versions = built.row_versions("fct_vehicle_days", "date_local")
     built.dbt("run", "--full-refresh")
     assert (days(built), quality(built)) == everything
-    now = built.row_versions("fct_vehicle_days", "date_utc")
+    now = built.row_versions("fct_vehicle_days", "date_local")
     assert all(now[day] != versions[day] for day in now)
     assert query(
         built.url, "select relkind::text from pg_class where relname = 'fct_vehicle_hours'"
     ) == [("p",)]
+
+
+def test_a_vehicle_that_moves_counts_from_then_on_and_marts_equal_a_full_rebuild(
+    built: Warehouse,
+) -> None:
+    start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    past, coming = (hour_key(start + timedelta(hours=number)) for number in (-48, 2))
+    for hour in (past, coming):
+        built.load(hour, 10)
+    built.dbt("run", touched=pending_marts(built.url))
+    mark_marts(built.url, read_ledger(built.url, "warehouse"))
+    assert pending_marts(built.url) == []
+
+    moved = vehicle(1, fleet_id="south", time_zone="Pacific/Kiritimati")  # UTC+14
+    assert import_vehicles(built.url, [moved], "test.csv").updated == 1
+    assert pending_marts(built.url) == [coming], "hours that begin after the change"
+    built.dbt("run", touched=[coming])
+    mark_marts(built.url, read_ledger(built.url, "warehouse"))
+    local = (start + timedelta(hours=16)).date()
+    for mart, time, found in (
+        ("fct_vehicle_hours", "event_hour", {past: "default", coming: "south"}),
+        ("fct_vehicle_days", "date_local", {local: "south"}),
+    ):
+        rows = query(built.url, f"select {time}, fleet_id from marts.{mart}")
+        assert {key: fleet for key, fleet in rows if key in found} == found
+    assert query(
+        built.url, "select fleet_id, is_current from marts.dim_vehicles where vehicle_id = 'T-1'"
+        " order by valid_from",
+    ) == [("default", False), ("south", True)]  # fmt: skip
+    assert query(built.url, "select fleet_id, vehicles from marts.dim_fleets order by 1") == [
+        ("default", 1), ("south", 1),
+    ]  # fmt: skip
+
+    marts = ("dim_vehicles", "dim_fleets", "fct_vehicle_hours", "fct_vehicle_days")
+    by_steps = {
+        mart: sorted(query(built.url, f"select t::text from marts.{mart} t")) for mart in marts
+    }
+    built.dbt("run", "--full-refresh")
+    for mart, rows in by_steps.items():
+        assert sorted(query(built.url, f"select t::text from marts.{mart} t")) == rows, mart
 
 
 def test_an_empty_run_and_an_empty_window_delete_nothing(built: Warehouse) -> None:
@@ -232,7 +278,7 @@ def test_bi_reader_reads_what_dbt_built(built: Warehouse) -> None:
                 True,
             )
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            connection.execute("select * from staging.stg_vehicles")
+            connection.execute("select * from staging.stg_vehicle_versions")
 
 
 def test_columns_carry_their_descriptions(built: Warehouse) -> None:

@@ -35,7 +35,9 @@ def test_fct_vehicle_hours_has_the_columns_of_the_contract() -> None:
     declared = {
         name: column["data_type"] for name, column in columns_of("fct_vehicle_hours").items()
     }
-    assert declared == {column.name: SQL_TYPES[column.dtype] for column in VEHICLE_HOURS.columns}
+    of_then = {"fleet_id": "text", "vehicle_type": "text", "date_local": "date"}
+    loaded = {column.name: SQL_TYPES[column.dtype] for column in VEHICLE_HOURS.columns}
+    assert declared == loaded | of_then
     assert list(columns_of("stg_vehicle_hours")) == VEHICLE_HOURS.names
 
 

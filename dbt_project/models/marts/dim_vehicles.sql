@@ -1,3 +1,8 @@
+{#- Bounds that every tool can read in place of -infinity and infinity. -#}
+with versions as (
+    select * from {{ ref('stg_vehicle_versions') }}
+)
+
 select
     vehicle_id,
     vin,
@@ -14,6 +19,9 @@ select
     redline_rpm,
     nominal_voltage,
     time_zone,
-    registered_at,
-    updated_at
-from {{ ref('stg_vehicles') }}
+    imported_at,
+    greatest(valid_from, timestamptz '1970-01-01 00:00:00+00') as valid_from,
+    least(valid_to, timestamptz '9999-12-31 00:00:00+00') as valid_to,
+    valid_to = 'infinity' as is_current,
+    min(imported_at) over (partition by vehicle_id) as registered_at
+from versions

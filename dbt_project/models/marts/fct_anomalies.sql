@@ -11,6 +11,10 @@ trips_rows as (
 
 anomaly_feedback_rows as (
     select * from {{ source('warehouse', 'anomaly_feedback') }}
+),
+
+versions as (
+    select * from {{ ref('stg_vehicle_versions') }}
 )
 
 select
@@ -38,9 +42,17 @@ select
     verdict.is_true as marked_true,
     verdict.note as marked_note,
     anomalies.event_hour,
+    versions.fleet_id,
+    versions.vehicle_type,
+    (anomalies.started_at at time zone coalesce(versions.time_zone, 'UTC'))::date as date_local,
     extract(epoch from anomalies.ended_at - anomalies.started_at)::double precision
         as duration_seconds
 from anomalies_rows as anomalies
+left join versions
+    on
+        anomalies.vehicle_id = versions.vehicle_id
+        and anomalies.started_at >= versions.valid_from
+        and anomalies.started_at < versions.valid_to
 left join lateral (
     select found.trip_id
     from trips_rows as found

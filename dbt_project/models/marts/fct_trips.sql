@@ -3,32 +3,44 @@
 
 with trips_rows as (
     select * from {{ source('warehouse', 'trips') }}
+),
+
+versions as (
+    select * from {{ ref('stg_vehicle_versions') }}
 )
 
 select
-    trip_id,
-    vehicle_id,
-    trip_kind,
-    started_at,
-    ended_at,
-    state,
-    samples,
-    gps_miles,
-    speed_miles,
-    odometer_miles,
-    idle_seconds,
-    speed_max_mph,
-    rpm_max,
-    start_lat,
-    start_lon,
-    end_lat,
-    end_lon,
-    driver_id,
-    signals,
-    fuel_start_percent,
-    fuel_end_percent,
-    fuel_noise_percent,
-    event_hour,
-    extract(epoch from ended_at - started_at)::double precision as duration_seconds,
-    coalesce(odometer_miles, gps_miles, speed_miles) as distance_miles
-from trips_rows
+    trips.trip_id,
+    trips.vehicle_id,
+    trips.trip_kind,
+    trips.started_at,
+    trips.ended_at,
+    trips.state,
+    trips.samples,
+    trips.gps_miles,
+    trips.speed_miles,
+    trips.odometer_miles,
+    trips.idle_seconds,
+    trips.speed_max_mph,
+    trips.rpm_max,
+    trips.start_lat,
+    trips.start_lon,
+    trips.end_lat,
+    trips.end_lon,
+    trips.driver_id,
+    trips.signals,
+    trips.fuel_start_percent,
+    trips.fuel_end_percent,
+    trips.fuel_noise_percent,
+    trips.event_hour,
+    versions.fleet_id,
+    versions.vehicle_type,
+    (trips.started_at at time zone coalesce(versions.time_zone, 'UTC'))::date as date_local,
+    extract(epoch from trips.ended_at - trips.started_at)::double precision as duration_seconds,
+    coalesce(trips.odometer_miles, trips.gps_miles, trips.speed_miles) as distance_miles
+from trips_rows as trips
+left join versions
+    on
+        trips.vehicle_id = versions.vehicle_id
+        and trips.started_at >= versions.valid_from
+        and trips.started_at < versions.valid_to

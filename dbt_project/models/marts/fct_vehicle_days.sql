@@ -1,23 +1,27 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='append',
-    pre_hook="{{ forget(in_touched_days('date_utc')) }}"
+    pre_hook="{{ forget(in_touched_local_days('date_local')) }}"
 ) }}
 
 with vehicle_hours as (
     select
         *,
-        (hour_start at time zone 'UTC')::date as date_utc,
         -- weight of the hour's mean speed: the time over which speed is known, as nearly as the
         -- hour tells it
         seconds_seen * (1 - coalesce(missing_speed, 0)) as speed_seconds
     from {{ ref('fct_vehicle_hours') }}
-    where {{ in_hours_of_touched_days('hour_start') }}
+    where
+        {{ in_touched_local_days('date_local') }}
+        and {{ in_hours_of_touched_local_days('hour_start') }}
 )
 
 select
-    date_utc,
+    date_local,
     vehicle_id,
+    -- of the last hour: arrays compare by their first elements
+    (max(array[event_hour, fleet_id]))[2] as fleet_id,
+    (max(array[event_hour, vehicle_type]))[2] as vehicle_type,
     count(*) as hours_seen,
     sum(messages)::bigint as messages,
     sum(conflicts)::bigint as conflicts,
@@ -40,7 +44,7 @@ select
     / nullif(sum(engine_seconds) filter (where rpm_avg is not null), 0) as rpm_avg,
     max(rpm_max) as rpm_max,
     max(coolant_max_c) as coolant_max_c,
-    -- arrays compare by their first elements: the reading of the first and of the last hour,
+    -- the reading of the first and of the last hour,
     -- without sorting all hours of the day as array_agg(… order by …) does
     (
         min(array[date_part('epoch', hour_start), odometer_first_mi])
@@ -51,4 +55,4 @@ select
         filter (where odometer_last_mi is not null)
     )[2] as odometer_last_mi
 from vehicle_hours
-group by date_utc, vehicle_id
+group by date_local, vehicle_id

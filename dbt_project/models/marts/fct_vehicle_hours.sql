@@ -9,41 +9,57 @@
     pre_hook="{{ forget(in_touched_hours('hour_start')) }}"
 ) }}
 
+with hours as (
+    select * from {{ ref('stg_vehicle_hours') }}
+    where {{ in_touched_hours('hour_start') }}
+),
+
+versions as (
+    select * from {{ ref('stg_vehicle_versions') }}
+)
+
 select
-    event_hour,
-    hour_start,
-    vehicle_id,
-    messages,
-    conflicts,
-    first_event_time,
-    last_event_time,
-    seconds_seen,
-    distance_miles,
-    engine_seconds,
-    idle_seconds,
-    moving_seconds,
-    fuel_used_percent,
-    fuel_used_gallons,
-    speed_avg_mph,
-    speed_max_mph,
-    speed_std_mph,
-    rpm_avg,
-    rpm_max,
-    rpm_std,
-    coolant_max_c,
-    first_lat,
-    first_lon,
-    last_lat,
-    last_lon,
-    odometer_first_mi,
-    odometer_last_mi,
-    invalid_values,
-    missing_engine_rpm,
-    missing_speed,
-    missing_throttle_position,
-    missing_coolant_temp,
-    missing_fuel_level,
-    missing_gps,
-    missing_accelerometer
-from {{ ref('stg_vehicle_hours') }}
-where {{ in_touched_hours('hour_start') }}
+    hours.event_hour,
+    hours.hour_start,
+    hours.vehicle_id,
+    versions.fleet_id,
+    versions.vehicle_type,
+    hours.messages,
+    hours.conflicts,
+    hours.first_event_time,
+    hours.last_event_time,
+    hours.seconds_seen,
+    hours.distance_miles,
+    hours.engine_seconds,
+    hours.idle_seconds,
+    hours.moving_seconds,
+    hours.fuel_used_percent,
+    hours.fuel_used_gallons,
+    hours.speed_avg_mph,
+    hours.speed_max_mph,
+    hours.speed_std_mph,
+    hours.rpm_avg,
+    hours.rpm_max,
+    hours.rpm_std,
+    hours.coolant_max_c,
+    hours.first_lat,
+    hours.first_lon,
+    hours.last_lat,
+    hours.last_lon,
+    hours.odometer_first_mi,
+    hours.odometer_last_mi,
+    hours.invalid_values,
+    hours.missing_engine_rpm,
+    hours.missing_speed,
+    hours.missing_throttle_position,
+    hours.missing_coolant_temp,
+    hours.missing_fuel_level,
+    hours.missing_gps,
+    hours.missing_accelerometer,
+    (hours.hour_start at time zone coalesce(versions.time_zone, 'UTC'))::date as date_local
+from hours
+left join versions
+    on
+        hours.vehicle_id = versions.vehicle_id
+        and hours.hour_start >= versions.valid_from
+        and hours.hour_start < versions.valid_to

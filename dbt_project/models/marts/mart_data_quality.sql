@@ -80,13 +80,15 @@ resolved as (
 
 vehicle_days as (
     select
-        date_utc,
         vehicle_id,
-        invalid_values,
-        seconds_seen,
-        extract(epoch from last_event_time - first_event_time)::double precision as seconds_spanned
-    from {{ ref('fct_vehicle_days') }}
-    where {{ in_touched_days('date_utc') }}
+        (hour_start at time zone 'UTC')::date as date_utc,
+        sum(invalid_values)::bigint as invalid_values,
+        sum(seconds_seen) as seconds_seen,
+        extract(epoch from max(last_event_time) - min(first_event_time))::double precision
+            as seconds_spanned
+    from {{ ref('fct_vehicle_hours') }}
+    where {{ in_hours_of_touched_days('hour_start') }}
+    group by vehicle_id, (hour_start at time zone 'UTC')::date
 )
 
 select

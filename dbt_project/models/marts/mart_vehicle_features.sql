@@ -8,7 +8,6 @@ with days as (
 hours as (
     select
         *,
-        (hour_start at time zone 'UTC')::date as date_utc,
         seconds_seen * (1 - coalesce(missing_speed, 0)) as speed_seconds
     from {{ ref('fct_vehicle_hours') }}
 ),
@@ -18,14 +17,18 @@ eligibility_rows as (
 ),
 
 anomalies_rows as (
-    select * from {{ source('warehouse', 'anomalies') }}
+    select
+        *,
+        -- several harsh events within minutes, which count one by one already
+        coalesce(rule_id in ('R08', 'R11', 'R14'), false) as is_series
+    from {{ ref('fct_anomalies') }}
 ),
 
 spreads as (
     -- of the day from those of its hours: the mean of squares less the square of the mean
     select
         vehicle_id,
-        date_utc,
+        date_local,
         sum(speed_seconds * (speed_std_mph ^ 2 + speed_avg_mph ^ 2))
         / nullif(sum(speed_seconds) filter (where speed_std_mph is not null), 0) as speed_square,
         sum(speed_seconds * speed_avg_mph) filter (where speed_std_mph is not null)
@@ -35,38 +38,43 @@ spreads as (
         sum(engine_seconds * rpm_avg) filter (where rpm_std is not null)
         / nullif(sum(engine_seconds) filter (where rpm_std is not null), 0) as rpm_mean
     from hours
-    group by vehicle_id, date_utc
+    group by vehicle_id, date_local
 ),
 
 judged as (
     select
-        vehicle_id,
-        (hour_start at time zone 'UTC')::date as date_utc,
-        count(*) filter (where not jsonb_exists(ineligible, 'R05')) as hours_braking,
-        count(*) filter (where not jsonb_exists(ineligible, 'R09')) as hours_acceleration,
-        count(*) filter (where not jsonb_exists(ineligible, 'R12')) as hours_cornering,
-        count(*) filter (where not jsonb_exists(ineligible, 'R18')) as hours_speeding
-    from eligibility_rows
-    group by vehicle_id, (hour_start at time zone 'UTC')::date
+        hours.vehicle_id,
+        hours.date_local,
+        count(*) filter (where not jsonb_exists(eligibility.ineligible, 'R05')) as hours_braking,
+        count(*) filter (where not jsonb_exists(eligibility.ineligible, 'R09'))
+            as hours_acceleration,
+        count(*) filter (where not jsonb_exists(eligibility.ineligible, 'R12')) as hours_cornering,
+        count(*) filter (where not jsonb_exists(eligibility.ineligible, 'R18')) as hours_speeding
+    from eligibility_rows as eligibility
+    inner join hours
+        on
+            eligibility.hour_start = hours.hour_start
+            and eligibility.vehicle_id = hours.vehicle_id
+    group by hours.vehicle_id, hours.date_local
 ),
 
 found as (
     select
         vehicle_id,
-        (started_at at time zone 'UTC')::date as date_utc,
+        date_local,
         count(*) as anomalies,
-        count(*) filter (where anomaly_type = 'harsh_braking' and condition <> 'R08') as braking,
-        count(*) filter (where anomaly_type = 'harsh_acceleration' and condition <> 'R11')
+        count(*) filter (where anomaly_type = 'harsh_braking' and not is_series) as braking,
+        count(*) filter (where anomaly_type = 'harsh_acceleration' and not is_series)
             as acceleration,
-        count(*) filter (where anomaly_type = 'harsh_cornering' and condition <> 'R14')
+        count(*) filter (where anomaly_type = 'harsh_cornering' and not is_series)
             as cornering,
         count(*) filter (where anomaly_type = 'over_speeding') as speeding
     from anomalies_rows
-    group by vehicle_id, (started_at at time zone 'UTC')::date
+    group by vehicle_id, date_local
 )
 
 select
-    days.date_utc,
+    days.date_local,
     days.vehicle_id,
     days.rpm_avg as avg_rpm,
     days.rpm_max as max_rpm,
@@ -96,8 +104,8 @@ select
     coalesce(found.anomalies, 0) as anomaly_count
 from days
 left join spreads
-    on days.vehicle_id = spreads.vehicle_id and days.date_utc = spreads.date_utc
+    on days.vehicle_id = spreads.vehicle_id and days.date_local = spreads.date_local
 left join judged
-    on days.vehicle_id = judged.vehicle_id and days.date_utc = judged.date_utc
+    on days.vehicle_id = judged.vehicle_id and days.date_local = judged.date_local
 left join found
-    on days.vehicle_id = found.vehicle_id and days.date_utc = found.date_utc
+    on days.vehicle_id = found.vehicle_id and days.date_local = found.date_local

@@ -14,6 +14,7 @@ select
     redline_rpm,
     nominal_voltage,
     time_zone,
-    first_imported_at as registered_at,
-    updated_at
-from {{ source('warehouse', 'vehicles') }}
+    valid_from,
+    valid_to,
+    imported_at
+from {{ source('warehouse', 'vehicles_history') }}
