@@ -254,7 +254,7 @@ def test_a_vehicle_that_moves_counts_from_then_on_and_marts_equal_a_full_rebuild
         ("default", 1), ("south", 1),
     ]  # fmt: skip
 
-    marts = ("dim_vehicles", "dim_fleets", "fct_vehicle_hours", "fct_vehicle_days")
+    marts = ("dim_vehicles", "dim_fleets", "fct_vehicle_hours", "fct_vehicle_days", "mart_fleet_days")
     by_steps = {
         mart: sorted(query(built.url, f"select t::text from marts.{mart} t")) for mart in marts
     }
