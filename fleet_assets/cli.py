@@ -33,6 +33,7 @@ COMMAND_MODULES = (
     "features",
     "models",
     "backtest",
+    "bi",
     "anomalies",
 )
 

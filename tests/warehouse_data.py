@@ -9,7 +9,7 @@ import polars as pl
 import psycopg
 from installation import Installation
 
-from fleet_assets.contracts.tables import TELEMETRY_OUTCOMES, VEHICLE_HOURS, VEHICLE_OUTCOMES
+from fleet_assets.contracts.tables import TABLE_BY_NAME, TELEMETRY_OUTCOMES, VEHICLE_OUTCOMES
 from fleet_assets.local.databases import ensure_database, with_database
 from fleet_assets.warehouse.load import LoadedTable
 from fleet_assets.warehouse.migrate import upgrade
@@ -42,14 +42,17 @@ def vehicle(number: int, **changes: Any) -> Vehicle:
     return Vehicle(**given | changes)
 
 
+def contract_rows(name: str, *rows: dict[str, Any]) -> pl.DataFrame:
+    """Rows of a table: what is not given is null, or 0 where null is not allowed."""
+    table = TABLE_BY_NAME[name]
+    nothing = {c.name: None if c.nullable else _nothing(c.dtype) for c in table.columns}
+    return pl.DataFrame([nothing | row for row in rows], schema=table.polars_schema)
+
+
 def vehicle_hours(*rows: dict[str, Any]) -> pl.DataFrame:
-    """Rows of the contract: what is not given is null, or 0 where null is not allowed."""
+    """Rows of the contract, one message each at the beginning of the hour."""
     filled = [
-        {
-            column.name: None if column.nullable else _nothing(column.dtype)
-            for column in VEHICLE_HOURS.columns
-        }
-        | {"hour_start": hour_start(row["event_hour"]), "messages": 1}
+        {"hour_start": hour_start(row["event_hour"]), "messages": 1}
         | {
             "first_event_time": hour_start(row["event_hour"]),
             "last_event_time": hour_start(row["event_hour"]),
@@ -57,7 +60,7 @@ def vehicle_hours(*rows: dict[str, Any]) -> pl.DataFrame:
         | row
         for row in rows
     ]
-    return pl.DataFrame(filled, schema=VEHICLE_HOURS.polars_schema)
+    return contract_rows("vehicle_hours", *filled)
 
 
 def _nothing(dtype: pl.DataType) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from fleet_assets.errors import FleetError
 
@@ -85,6 +85,14 @@ def database_name(url: str) -> str:
 def with_database(url: str, name: str) -> str:
     """The same address with another database."""
     return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+
+
+def with_login(url: str, user: str, password: str | None = None) -> str:
+    """The same address for another user."""
+    parts = urlsplit(url)
+    place = parts.netloc.rpartition("@")[2]
+    secret = "" if password is None else f":{quote(password, safe='')}"
+    return urlunsplit(parts._replace(netloc=f"{quote(user, safe='')}{secret}@{place}"))
 
 
 def without_password(url: str) -> str:

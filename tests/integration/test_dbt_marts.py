@@ -6,9 +6,6 @@ The tests of this module follow one another on one warehouse, as dbt is slow to 
 from __future__ import annotations
 
 import importlib
-import os
-import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,10 +18,11 @@ import pytest
 import sqlalchemy as sa
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
+from dbt_runs import run_dbt
 from installation import Installation
 from warehouse_data import fresh_warehouse, outcomes, query, vehicle, vehicle_hours
 
-from fleet_assets.warehouse.dbt_env import dbt_environment, touched_environment, touched_vars
+from fleet_assets.warehouse.dbt_env import touched_vars
 from fleet_assets.warehouse.ledger import LedgerEntry, read_ledger
 from fleet_assets.warehouse.load import LoadedTable, replace_hours
 from fleet_assets.warehouse.staleness import mark_marts, pending_marts
@@ -33,7 +31,6 @@ from partitions.hours import hour_key
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
-PROJECT = Path(__file__).parents[2] / "dbt_project"
 HOURS = ["2026-01-31T05", "2026-01-31T23", "2026-02-01T00", "2026-02-02T10"]
 
 
@@ -43,21 +40,7 @@ class Warehouse:
     state: Path
 
     def dbt(self, *words: str, touched: list[str] | None = None) -> str:
-        """Run dbt; its output ends up in the failure's message."""
-        done = subprocess.run(
-            [sys.executable, "-m", "dbt.cli.main", *words, "--project-dir", str(PROJECT),
-             "--profiles-dir", str(PROJECT)],
-            env={
-                **os.environ,
-                **dbt_environment(self.url, self.state),
-                **({} if touched is None else touched_environment(touched)),
-            },
-            text=True,
-            capture_output=True,
-            check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        return run_dbt(self.url, self.state, *words, touched=touched)
 
     def load(self, hour: str, messages: int, version: int = 1) -> None:
         """T-1 sends these messages in the hour; half as many more cannot be read."""
@@ -254,7 +237,13 @@ def test_a_vehicle_that_moves_counts_from_then_on_and_marts_equal_a_full_rebuild
         ("default", 1), ("south", 1),
     ]  # fmt: skip
 
-    marts = ("dim_vehicles", "dim_fleets", "fct_vehicle_hours", "fct_vehicle_days", "mart_fleet_days")
+    marts = (
+        "dim_vehicles",
+        "dim_fleets",
+        "fct_vehicle_hours",
+        "fct_vehicle_days",
+        "mart_fleet_days",
+    )
     by_steps = {
         mart: sorted(query(built.url, f"select t::text from marts.{mart} t")) for mart in marts
     }

@@ -1,5 +1,5 @@
 {#- A view: trips that late data has joined or split show at once. -#}
-{{ config(materialized='view') }}
+{{ config(materialized='view', post_hook="{{ for_fleet_readers() }}") }}
 
 with trips as (
     select * from {{ ref('fct_trips') }}

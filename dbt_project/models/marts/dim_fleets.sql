@@ -1,3 +1,5 @@
+{{ config(post_hook="{{ for_fleet_readers() }}") }}
+
 with versions as (
     select * from {{ ref('stg_vehicle_versions') }}
 )

@@ -1,4 +1,4 @@
-{{ config(materialized='view') }}
+{{ config(materialized='view', post_hook="{{ for_all_readers() }}") }}
 
 with rule_catalogue_rows as (
     select * from {{ source('warehouse', 'rule_catalogue') }}

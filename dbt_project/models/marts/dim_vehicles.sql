@@ -1,3 +1,5 @@
+{{ config(post_hook="{{ for_fleet_readers() }}") }}
+
 {#- Bounds that every tool can read in place of -infinity and infinity. -#}
 with versions as (
     select * from {{ ref('stg_vehicle_versions') }}

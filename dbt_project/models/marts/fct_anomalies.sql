@@ -1,5 +1,5 @@
 {#- A view, so that what late data or a change of the rules makes of history shows at once. -#}
-{{ config(materialized='view') }}
+{{ config(materialized='view', post_hook="{{ for_fleet_readers() }}") }}
 
 with anomalies_rows as (
     select * from {{ source('warehouse', 'anomalies') }}
@@ -75,3 +75,4 @@ left join lateral (
     order by given.feedback_id desc
     limit 1
 ) as verdict on true
+where {{ visible('versions.fleet_id') }}

@@ -1,5 +1,5 @@
 {#- A view, so that trips that late data has joined or split show at once. -#}
-{{ config(materialized='view') }}
+{{ config(materialized='view', post_hook="{{ for_fleet_readers() }}") }}
 
 with trips_rows as (
     select * from {{ source('warehouse', 'trips') }}
@@ -44,3 +44,4 @@ left join versions
         trips.vehicle_id = versions.vehicle_id
         and trips.started_at >= versions.valid_from
         and trips.started_at < versions.valid_to
+where {{ visible('versions.fleet_id') }}

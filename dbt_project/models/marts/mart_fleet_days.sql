@@ -1,7 +1,8 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='append',
-    pre_hook="{{ forget(in_touched_local_days('date_local')) }}"
+    pre_hook="{{ forget(in_touched_local_days('date_local')) }}",
+    post_hook="{{ for_fleet_readers() }}"
 ) }}
 
 with hours as (

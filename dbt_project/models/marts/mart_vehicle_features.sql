@@ -1,5 +1,5 @@
 {#- A view, so that what late data makes of a day shows at once. -#}
-{{ config(materialized='view') }}
+{{ config(materialized='view', post_hook="{{ for_fleet_readers() }}") }}
 
 with days as (
     select * from {{ ref('fct_vehicle_days') }}
@@ -76,6 +76,8 @@ found as (
 select
     days.date_local,
     days.vehicle_id,
+    days.fleet_id,
+    days.vehicle_type,
     days.rpm_avg as avg_rpm,
     days.rpm_max as max_rpm,
     days.speed_avg_mph as avg_speed,
@@ -109,3 +111,4 @@ left join judged
     on days.vehicle_id = judged.vehicle_id and days.date_local = judged.date_local
 left join found
     on days.vehicle_id = found.vehicle_id and days.date_local = found.date_local
+where {{ visible('days.fleet_id') }}

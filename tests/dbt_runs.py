@@ -1,0 +1,37 @@
+"""dbt as a child of its own, as people run it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from fleet_assets.warehouse.dbt_env import dbt_environment, touched_environment
+
+PROJECT = Path(__file__).parents[1] / "dbt_project"
+
+
+def run_dbt(url: str, state: Path, *words: str, touched: list[str] | None = None) -> str:
+    """Runs dbt against a warehouse; its output ends up in the failure's message.
+
+    Args:
+        url: the warehouse.
+        state: a folder for what dbt keeps.
+        words: of its command.
+        touched: hours to rebuild; None: everything.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "dbt.cli.main", *words, "--project-dir", str(PROJECT),
+         "--profiles-dir", str(PROJECT)],
+        env={
+            **os.environ,
+            **dbt_environment(url, state),
+            **({} if touched is None else touched_environment(touched)),
+        },
+        text=True,
+        capture_output=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
