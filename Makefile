@@ -42,10 +42,11 @@ backtest: install ## the working rules against the last released ones; fails pas
 	$(BIN)/python -m bench.gate $(CATALOGUE)
 
 test: check backtest ## everything CI runs: lint, types, gates of the rules, all tests but the soak suites
-	$(PYTEST) -m "not soak" --cov --cov-report=term:skip-covered
+	$(PYTEST) tests/unit -n auto --dist worksteal --cov --cov-report=
+	$(PYTEST) --ignore=tests/unit -m "not soak" --cov --cov-append --cov-report=term:skip-covered
 
 test-unit: install   ## tests that need no services
-	$(PYTEST) tests/unit
+	$(PYTEST) tests/unit -n auto --dist worksteal
 
 test-faults: install ## the full fault suite: more than 200 kills of real processes, takes long
 	$(PYTEST) tests/faults tests/integration/test_order_law.py tests/integration/test_crash_between_commits.py
