@@ -17,15 +17,12 @@ from fleet_assets.injection.plan import Chosen, plan
 from fleet_assets.models.frame import model_frame
 from fleet_assets.models.steps import SIGNALS, steps_of
 from fleet_assets.models.training import Copy
-from fleet_assets.models.virtual import virtual_vehicles
+from fleet_assets.models.virtual import how_many, virtual_vehicles
 
 LATER_SHARE: Final = 0.4
 """About so much of each vehicle's messages, in whole days, are the later days."""
 UNTOUCHED: Final = 0.3
 """Share of vehicle-hours of the later days that stay healthy while others have a fault."""
-
-VIRTUAL: Final = 5
-"""Virtual vehicles of each real one."""
 VIRTUAL_SEED: Final = 1
 
 
@@ -89,12 +86,14 @@ def _later(telemetry: pl.DataFrame) -> pl.Series:
     return marked["day"] > marked["cut"]
 
 
-def with_virtual(telemetry: pl.DataFrame) -> pl.DataFrame:
-    """Real vehicles and virtual ones of them, for training."""
+def with_virtual(drives: Drives) -> pl.DataFrame:
+    """Early days of real vehicles and of virtual ones of them, as training sets have them."""
+    telemetry = drives.early
     signals = [pl.col(name).cast(pl.Float64) for name in SIGNALS if name in telemetry.columns]
     keys = ("vehicle_id", "event_time", "conflict", "null_signals")
     real = telemetry.select(*keys, *signals)
-    virtual = virtual_vehicles(telemetry, VIRTUAL, VIRTUAL_SEED)
+    numbers = how_many({who: drives.types[who] for who in drives.vehicle_ids})
+    virtual = virtual_vehicles(telemetry, numbers, VIRTUAL_SEED)
     return pl.concat([real, virtual], how="diagonal")
 
 

@@ -31,7 +31,7 @@ CONSOLE: Final = Console(width=120)
 
 def print_speed(drives: Drives) -> None:
     """Prints windows per second of processor time, and seconds and bytes of a vehicle."""
-    frame, every = frame_of(drives.early), with_virtual(drives.early)
+    frame, every = frame_of(drives.early), with_virtual(drives)
     copies = [with_faults(every, "train", seed, 0.0).copy for seed in (11, 12)]
     model = train(frame_of(every), copies, drives.types, Recipe())
     fleet = _fleet(frame)

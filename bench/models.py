@@ -107,7 +107,7 @@ def trained(drives: Drives) -> FleetModel:
     """Models of the early days."""
     started, cpu = time.perf_counter(), time.process_time()
     drawn = [(seed, None) for seed in TRAINING_SEEDS] + [(n, SENSOR_KINDS) for n in SENSOR_SEEDS]
-    every = with_virtual(drives.early)
+    every = with_virtual(drives)
     copies = [with_faults(every, "train", seed, 0.0, kinds).copy for seed, kinds in drawn]
     model = train(frame_of(every), copies, drives.types, RECIPE)
     CONSOLE.print(

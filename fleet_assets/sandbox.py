@@ -26,7 +26,9 @@ VEHICLES: Final = 6
 DAYS: Final = 30
 HOURS_OF_DAY: Final = (13, 14)
 INTERVAL_MS: Final = 2000
-SMALL_SET: Final = SetSettings(hours=24, hours_of_vehicle=(3, 4), faulty_hours=40, passes=(2, 1))
+SMALL_SET: Final = SetSettings(
+    hours=24, hours_of_vehicle=(3, 4), faulty_hours=40, passes=(2, 1), virtual_each=1
+)
 """A training set that takes seconds; the defaults are for a fleet."""
 
 

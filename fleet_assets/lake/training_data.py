@@ -268,6 +268,10 @@ class Chunk:
     telemetry: pl.DataFrame
     intervals: Mapping[str, float]
 
+    def core(self) -> pl.DataFrame:
+        """The telemetry without context."""
+        return self.telemetry.filter(within(self.telemetry, self.days, "event_time"))
+
     def of(self, days: Sequence[VehicleDay]) -> pl.DataFrame:
         """The telemetry of some of the days, with context."""
         return self.telemetry.filter(within(self.telemetry, days, "event_time", before=CONTEXT))

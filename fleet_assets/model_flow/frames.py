@@ -10,6 +10,7 @@ import polars as pl
 
 from fleet_assets.features.blocks import CONTEXT
 from fleet_assets.features.kernel import STEP, feature_windows
+from fleet_assets.injection.catalogue import Catalogue
 from fleet_assets.injection.inject import inject
 from fleet_assets.injection.plan import Chosen, plan
 from fleet_assets.lake.training_data import Chunk, VehicleDay, within
@@ -43,6 +44,7 @@ def faulty_frame(
     incidents: pl.DataFrame,
     *,
     around_faults: bool,
+    catalogue: Catalogue | None = None,
 ) -> Copy:
     """The same days with faults, which are put within the days and not into their context.
 
@@ -54,10 +56,11 @@ def faulty_frame(
         incidents: as of `healthy_frame`.
         around_faults: only windows of faults, and before them those that evidence looks back on:
             training looks at nothing else of a copy.
+        catalogue: of faults; None: the platform's.
     """
     telemetry = chunk.of(days)
     core = telemetry.filter(within(telemetry, days, "event_time"))
-    changed, truth = inject(telemetry, plan(core, seed, chosen))
+    changed, truth = inject(telemetry, plan(core, seed, chosen, catalogue))
     spans = truth.select(
         "vehicle_id", begin=pl.col("started_at") - TRAILED - STEP, end=pl.col("ended_at") + STEP
     )

@@ -34,7 +34,9 @@ __all__ = ["TooLittleDataError", "Trained", "recipe_of", "train_model"]
 HELD_OUT_VEHICLES: Final = 15
 HELD_OUT_HOURS: Final = 60.0
 """Of each group, for the figures of a card: days of the set's span that are not for training."""
-_OF_RECIPE: Final = ("hours", "hours_of_vehicle", "faulty_hours", "passes", "seed", "span_days")
+_OF_RECIPE: Final = (
+    "hours", "hours_of_vehicle", "faulty_hours", "passes", "seed", "span_days", "virtual_each",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -165,11 +167,11 @@ def _version(
     settings = given.card["settings"]
     times = given.healthy["window_end"]
     names = ("groups", "vehicle_days", "driven_hours", "windows", "faulty_windows", "faults",
-             "faults_by_kind", "labels_by_source")  # fmt: skip
+             "faults_by_kind", "labels_by_source", "virtual")  # fmt: skip
     return ModelVersion(
         version_id=version_id,
         recipe=dataclasses.asdict(recipe)
-        | {f"set_{name}": settings[name] for name in _OF_RECIPE}
+        | {f"set_{name}": settings[name] for name in _OF_RECIPE if name in settings}
         | {name: given.card[name] for name in ("feature_release", "fault_release")},
         training_set=given.card["id"],
         data_version=given.card["data_version"],
@@ -178,7 +180,8 @@ def _version(
         first_event_time=_moment(times.min()),
         last_event_time=_moment(times.max()),
         groups=tuple(sorted(given.card["groups"])),
-        counts={"vehicles": len(given.types), **{name: given.card[name] for name in names}},
+        counts={"vehicles": len(given.types)}
+        | {name: given.card[name] for name in names if name in given.card},
         figures=card["figures"],
     )
 

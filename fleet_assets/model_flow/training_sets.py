@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -17,14 +18,11 @@ import polars as pl
 
 from fleet_assets.features.catalogue import read_features
 from fleet_assets.injection.catalogue import read_catalogue
-from fleet_assets.injection.draws import chance
 from fleet_assets.injection.labels import labels_of_faults
-from fleet_assets.injection.plan import Chosen
 from fleet_assets.injection.truth import TRUTH_SCHEMA
 from fleet_assets.lake.artifacts import Artifacts
 from fleet_assets.lake.store import Lake, TableSnapshot
 from fleet_assets.lake.training_data import (
-    Chunk,
     Span,
     VehicleDay,
     Wanted,
@@ -34,15 +32,19 @@ from fleet_assets.lake.training_data import (
     days_with_data,
     newest_span,
 )
-from fleet_assets.model_flow.frames import faulty_frame, healthy_frame
 from fleet_assets.model_flow.incidents import Known, known_of
 from fleet_assets.model_flow.set_files import folder, write_training_set
-from fleet_assets.models.frame import INPUTS, KEY
+from fleet_assets.model_flow.set_frames import (
+    SetFrames,
+    share_with_faults,
+    virtual_chunks,
+    virtual_hours,
+)
+from fleet_assets.models.frame import INPUTS
 from fleet_assets.models.training import Copy, Progress, TooLittleDataError, silent
+from fleet_assets.models.virtual import MOST_EACH, how_many, is_real
 
-SENSOR_KINDS: Final = ("bias", "stuck", "dropout", "gps_jump")
-"""Drawn on top: what has to be found is one in many of all kinds and signals."""
-FORM: Final = 1
+FORM: Final = 2
 """Another one names other sets: raise it when the same settings make other rows."""
 
 
@@ -58,7 +60,9 @@ class SetSettings:
         hours: healthy vehicle-hours in all.
         hours_of_vehicle: least and most of one vehicle.
         faulty_hours: vehicle-hours that get faults, over all passes.
+            Virtual vehicles get as many on top, at most.
         passes: with faults of all kinds, and with those of SENSOR_KINDS.
+        virtual_each: most virtual vehicles of a real one; 0: none.
     """
 
     span_days: int = 30
@@ -69,6 +73,7 @@ class SetSettings:
     hours_of_vehicle: tuple[float, float] = (8.0, 40.0)
     faulty_hours: float = 1500.0
     passes: tuple[int, int] = (8, 6)
+    virtual_each: int = MOST_EACH
 
 
 def make_training_set(
@@ -112,11 +117,12 @@ def make_training_set(
     if artifacts.exists(f"{folder(set_id)}/card.json"):
         progress(f"{set_id} is there already", 1.0)
         return set_id
-    healthy, copies = _frames(lake, telemetry, chosen, known, settings, progress)
+    healthy, copies = _frames(lake, telemetry, chosen, types, known, settings, progress)
     truths = [copy.truth.with_columns(copy=pl.lit(n)) for n, copy in enumerate(copies)]
     truth = pl.concat([TRUTH_SCHEMA.to_frame().with_columns(copy=pl.lit(0)), *truths])
     mine = pl.col("vehicle_id").is_in(healthy["vehicle_id"].unique().to_list())
-    labels = pl.concat([labels_of_faults(truth.drop("copy")), known.labels.filter(mine)])
+    injected = labels_of_faults(truth.filter(is_real(truth)).drop("copy"))
+    labels = pl.concat([injected, known.labels.filter(mine)])
     faulty = [copy.frame.with_columns(copy=pl.lit(n)) for n, copy in enumerate(copies)]
     tables = {
         "healthy": healthy,
@@ -184,70 +190,64 @@ def _frames(
     lake: Lake,
     telemetry: TableSnapshot,
     chosen: Sequence[VehicleDay],
+    types: Mapping[str, str],
     known: Known,
     settings: SetSettings,
     progress: Progress,
 ) -> tuple[pl.DataFrame, list[Copy]]:
-    plain, sensors = settings.passes
-    kinds: list[tuple[str, ...] | None] = [None] * plain + [SENSOR_KINDS] * sensors
-    total = sum(each.driven_hours for each in chosen)
-    share = min(1.0, settings.faulty_hours / max(len(kinds) * total, 1))
-    healthy: list[pl.DataFrame] = []
-    faulty: list[list[Copy]] = [[] for _ in kinds]
-    done = 0
-    for chunk in chunks(lake, chosen, telemetry=telemetry):
-        healthy.append(healthy_frame(chunk, known.incidents))
-        for number, some in enumerate(kinds):
-            days = _of_pass(chunk, number, share, settings.seed)
-            if days:
-                seed = 1000 * settings.seed + number
-                what = Chosen(some, split="train", untouched=0.0)
-                faulty[number].append(
-                    faulty_frame(chunk, days, seed, what, known.incidents, around_faults=True)
-                )
-        done += len(chunk.days)
-        faults = sum(copy.truth.height for copies in faulty for copy in copies)
-        progress(
-            f"{done} of {len(chosen)} vehicle-days, {sum(f.height for f in healthy):,} healthy"
-            f" windows, {faults:,} faults",
-            done / len(chosen),
-        )
-    merged = [
-        Copy(
-            pl.concat([copy.frame for copy in copies]).sort(KEY),
-            pl.concat([copy.truth for copy in copies]),
-        )
-        for copies in faulty
-        if copies
+    """Healthy windows and passes, of real vehicles and then of virtual ones."""
+    trained_on = {each.vehicle_id: types[each.vehicle_id] for each in chosen}
+    numbers = how_many(trained_on, settings.virtual_each)
+    parts = [
+        (
+            float(sum(each.driven_hours for each in chosen)),
+            chunks(lake, chosen, telemetry=telemetry),
+        ),
+        (
+            virtual_hours(chosen, numbers),
+            virtual_chunks(lake, telemetry, chosen, numbers, settings.seed),
+        ),
     ]
-    return pl.concat(healthy).sort(KEY), merged
-
-
-def _of_pass(chunk: Chunk, number: int, share: float, seed: int) -> list[VehicleDay]:
-    """Days that a pass puts faults into."""
-    return [
-        each
-        for each in chunk.days
-        if chance("pass", seed, number, each.vehicle_id, each.day) < share
-    ]
+    total = sum(hours for hours, _ in parts)
+    found, done = SetFrames(settings.seed, settings.passes, known.incidents), 0
+    for hours, of_part in parts:
+        share = share_with_faults(hours, settings.faulty_hours, settings.passes)
+        for chunk in of_part:
+            found.add(chunk, share)
+            done += sum(each.driven_hours for each in chunk.days)
+            windows = sum(frame.height for frame in found.healthy)
+            progress(
+                f"{done:,} of about {total:,.0f} driven hours, {windows:,} healthy windows,"
+                f" {found.faults:,} faults",
+                min(done / total, 1.0),
+            )
+    return found.whole()
 
 
 def _counts(
     chosen: Sequence[VehicleDay], types: Mapping[str, str], tables: Mapping[str, pl.DataFrame]
 ) -> dict[str, Any]:
-    healthy, truth, labels = tables["healthy"], tables["truths"], tables["labels"]
-    groups: dict[str, int] = {}
-    for who in sorted(healthy["vehicle_id"].unique()):
-        groups[types[who]] = groups.get(types[who], 0) + 1
+    """What is in a set: of real vehicles, and apart from that of virtual ones."""
+    every = tables["healthy"], tables["copies"], tables["truths"]
+    healthy, copies, truth = (table.filter(is_real(table)) for table in every)
+    windows, faulty_windows, faults = (table.filter(~is_real(table)).height for table in every)
+    groups = Counter(types[who] for who in healthy["vehicle_id"].unique().sort())
+    vehicles = tables["healthy"]["vehicle_id"].n_unique() - groups.total()
     return {
-        "groups": groups,
+        "groups": dict(sorted(groups.items())),
         "vehicle_days": len(chosen),
         "driven_hours": sum(each.driven_hours for each in chosen),
         "windows": healthy.height,
-        "faulty_windows": tables["copies"].height,
+        "faulty_windows": copies.height,
         "faults": truth.height,
         "faults_by_kind": _by(truth, "kind"),
-        "labels_by_source": _by(labels, "source"),
+        "labels_by_source": _by(tables["labels"], "source"),
+        "virtual": {
+            "vehicles": vehicles,
+            "windows": windows,
+            "faulty_windows": faulty_windows,
+            "faults": faults,
+        },
         "held_out_family": read_catalogue().held_out,
     }
 

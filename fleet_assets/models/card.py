@@ -13,6 +13,7 @@ from fleet_assets.injection.catalogue import read_catalogue
 from fleet_assets.models.evidence import GROUP
 from fleet_assets.models.fleet_model import FleetModel
 from fleet_assets.models.training import Copy, Recipe
+from fleet_assets.models.virtual import is_real
 
 LIMITS: Final = (
     "Faults are injected, not recorded: what breaks in another way may look different.",
@@ -31,7 +32,7 @@ def model_card(
     recipe: Recipe,
     figures: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The card of a model.
+    """The card of a model; its data are those of real vehicles.
 
     Args:
         model: trained by `train` with the same arguments.
@@ -43,7 +44,10 @@ def model_card(
     Returns:
         Plain JSON.
     """
+    virtual = healthy.filter(~is_real(healthy))["vehicle_id"].n_unique()
+    healthy = healthy.filter(is_real(healthy))
     truth = pl.concat([copy.truth for copy in copies])
+    truth = truth.filter(is_real(truth))
     kinds = truth.group_by("kind").len().sort("kind")
     matters = model.own.classifier.importances()
     top = sorted(((share, name) for name, share in matters.items()), reverse=True)[:20]
@@ -58,6 +62,7 @@ def model_card(
             "vehicles": healthy["vehicle_id"].n_unique(),
             "with_own_forests": len([name for name in model.vehicles if name != GROUP]),
             "faults": dict(kinds.iter_rows()),
+            "virtual_vehicles": virtual,
             "held_out_family": read_catalogue().held_out,
         },
         "thresholds": {

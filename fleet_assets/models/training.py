@@ -49,7 +49,7 @@ from fleet_assets.models.kinds import (
     shares_for,
 )
 from fleet_assets.models.vehicle import Vehicle, fit_group, fit_vehicle
-from fleet_assets.models.virtual import real_of
+from fleet_assets.models.virtual import is_real, real_of
 
 Values = NDArray[np.float64]
 
@@ -136,8 +136,7 @@ def train(
     Raises:
         TooLittleDataError: there is too little to learn from; what there is and what is needed.
     """
-    is_real = _is_real(healthy)
-    real = healthy.filter(is_real)
+    real = healthy.filter(is_real(healthy))
     counts = real.group_by("vehicle_id").len()
     _refuse_too_little(counts, copies, recipe)
     ranked = counts.sort("len", "vehicle_id", descending=[True, False])["vehicle_id"].to_list()
@@ -163,10 +162,6 @@ def train(
         fit_isolations(real, types, recipe.seed), dict(types), vehicles | {GROUP: group},
         own, settled, strange, bank_of(told.evidence, told.labels, recipe.seed),
     )  # fmt: skip
-
-
-def _is_real(frame: pl.DataFrame) -> pl.Series:
-    return frame["vehicle_id"] == real_of(frame["vehicle_id"])
 
 
 def least_to_train(recipe: Recipe) -> int:

@@ -9,6 +9,8 @@ injected afterwards. They are for training alone: nothing is ever judged on them
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -26,6 +28,13 @@ MARK: Final = "~"
 """Stands between the id of the real vehicle and the number of the virtual one."""
 LEAST_ROWS: Final = 200
 """Vehicles with fewer messages have no virtual ones."""
+ENOUGH: Final = 36
+"""Vehicles of a type, real and virtual, are filled up to about so many: from half of it on the real
+ones differ enough by themselves. It bounds what virtual ones cost, whatever the fleet's size."""
+MOST_HOURS: Final = 8.0
+"""Of driving that a virtual vehicle takes, in whole hours of the clock."""
+MOST_EACH: Final = 5
+"""Virtual vehicles of a real one; twice as many with half of the hours found no more (0033)."""
 _SILENCE_S: Final = 60.0
 _STEPS: Final = {
     "engine_rpm": (1, 0.25, 10, 25), "speed": (1, 0.621371192, 0.1),
@@ -51,8 +60,28 @@ def real_of(vehicle_ids: pl.Series) -> pl.Series:
     return vehicle_ids.str.split(MARK).list.first()
 
 
+def is_real(rows: pl.DataFrame) -> pl.Series:
+    """Which rows, by their `vehicle_id`, are of real vehicles."""
+    return rows["vehicle_id"] == real_of(rows["vehicle_id"])
+
+
+def how_many(types: Mapping[str, str], most_each: int = MOST_EACH) -> dict[str, int]:
+    """How many virtual vehicles each real one gets: fewer, the more real ones its type has.
+
+    Args:
+        types: vehicle type by vehicle, of those that are trained on.
+        most_each: for each real vehicle.
+
+    Returns:
+        By vehicle; those that get none are missing.
+    """
+    sizes = Counter(types.values())
+    each = {who: min(most_each, ENOUGH // sizes[kind] - 1) for who, kind in types.items()}
+    return {who: number for who, number in each.items() if number > 0}
+
+
 def virtual_vehicles(
-    telemetry: pl.DataFrame, each: int, seed: int, *, most_hours: float = 8.0
+    telemetry: pl.DataFrame, each: Mapping[str, int], seed: int, *, most_hours: float = MOST_HOURS
 ) -> pl.DataFrame:
     """Several virtual vehicles for each real one.
 
@@ -60,10 +89,10 @@ def virtual_vehicles(
 
     Args:
         telemetry: rows of `telemetry`: `vehicle_id`, `event_time`, `conflict`, `null_signals` and
-            any of `steps.SIGNALS`, healthy.
-        each: so many for each real vehicle.
+            any of `steps.SIGNALS`, healthy. Whole histories: a vehicle's drives are changed alike.
+        each: how many by real vehicle, as `how_many` says; those that are missing get none.
         seed: another one makes other vehicles.
-        most_hours: of driving that each virtual vehicle takes, in whole hours of the clock.
+        most_hours: as MOST_HOURS.
 
     Returns:
         `vehicle_id` (real id, MARK, number), `event_time`, `conflict`, `null_signals` and SIGNALS
@@ -75,7 +104,7 @@ def virtual_vehicles(
             "vehicle_id", maintain_order=True
         )
         if rows.height >= LEAST_ROWS
-        for number in range(each)
+        for number in range(each.get(str(name), 0))
     ]
     nothing = pl.DataFrame(schema=dict.fromkeys(SIGNALS, pl.Float64))
     keys = telemetry.select("vehicle_id", "event_time", "conflict", "null_signals").clear()

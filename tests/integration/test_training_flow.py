@@ -66,7 +66,12 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 VEHICLES, DAYS = 5, 5
 NOW = START + timedelta(days=4, hours=12)
 SETTINGS = SetSettings(
-    last_day=date(2026, 3, 4), hours=20, hours_of_vehicle=(4, 6), faulty_hours=60, passes=(3, 2)
+    last_day=date(2026, 3, 4),
+    hours=20,
+    hours_of_vehicle=(4, 6),
+    faulty_hours=60,
+    passes=(3, 2),
+    virtual_each=1,
 )
 SETS = policy().evaluation_sets.model_copy(update={"least_days": 3})
 RECIPE = Recipe(folds=2, least_windows=200)

@@ -30,10 +30,12 @@ from fleet_assets.model_flow import training_sets
 from fleet_assets.model_flow.frames import healthy_frame
 from fleet_assets.model_flow.incidents import FEEDBACK_SCHEMA, NOTHING, known_of
 from fleet_assets.model_flow.set_files import TrainingSet, read_training_set
+from fleet_assets.model_flow.set_frames import virtual_chunks, virtual_hours
 from fleet_assets.model_flow.training_sets import SetSettings, make_training_set
 from fleet_assets.models.frame import INPUTS, model_frame
 from fleet_assets.models.kinds import AFTERMATH, HEALTHY, labels_of
 from fleet_assets.models.steps import steps_of
+from fleet_assets.models.virtual import is_real, real_of, virtual_vehicles
 
 NO_FEEDBACK = FEEDBACK_SCHEMA.to_frame()
 SMALL = SetSettings(hours=24, hours_of_vehicle=(4, 8), faulty_hours=60, passes=(3, 1))
@@ -105,7 +107,8 @@ def test_what_is_for_evaluation_is_not_in_it(made: TrainingSet) -> None:
     catalogue = read_catalogue()
     frames = [made.healthy, *(copy.frame for copy in made.copies)]
     last_moment = pl.col("window_end") - timedelta(microseconds=1)
-    days = pl.concat(frames).select("vehicle_id", last_moment.dt.date()).unique()
+    whose = real_of(pl.concat(frames)["vehicle_id"])
+    days = pl.concat(frames).select(whose, last_moment.dt.date()).unique()
     assert days.height > 3
     assert {split_of(who, day, catalogue) for who, day in days.iter_rows()} == {"train"}
     families = pl.concat([copy.truth for copy in made.copies])["family"].unique()
@@ -118,11 +121,12 @@ def test_windows_are_those_of_one_pass_over_all_telemetry(
     telemetry = lake.open("telemetry").read().filter(pl.col("vehicle_id").is_in(list(made.types)))
     whole = model_frame(feature_windows(telemetry), steps_of(telemetry))
     whole = whole.cast(dict.fromkeys(INPUTS, pl.Float32()))
-    found = made.healthy.join(whole, on=["vehicle_id", "window_end"], how="semi")
-    assert found.height == made.healthy.height
-    same = whole.join(made.healthy.select("vehicle_id", "window_end"),
+    real = made.healthy.filter(is_real(made.healthy))
+    found = real.join(whole, on=["vehicle_id", "window_end"], how="semi")
+    assert found.height == real.height
+    same = whole.join(real.select("vehicle_id", "window_end"),
                       on=["vehicle_id", "window_end"], how="semi")  # fmt: skip
-    assert same.sort("vehicle_id", "window_end").equals(made.healthy)
+    assert same.sort("vehicle_id", "window_end").equals(real)
 
 
 def test_copies_keep_all_windows_of_their_faults(made: TrainingSet) -> None:
@@ -134,7 +138,45 @@ def test_copies_keep_all_windows_of_their_faults(made: TrainingSet) -> None:
         before = copy.frame.height - faulty.height
         assert before <= copy.truth.height * 30
     sources = made.card["labels_by_source"]
-    assert sources["injected"] == made.card["faults"] == sum(c.truth.height for c in made.copies)
+    truth = pl.concat([copy.truth for copy in made.copies])
+    assert sources["injected"] == made.card["faults"] == truth.filter(is_real(truth)).height
+
+
+def test_virtual_vehicles_are_in_it_with_faults_and_counted_apart(
+    lake: Lake, types: dict[str, str], made: TrainingSet
+) -> None:
+    virtual = made.healthy.filter(~is_real(made.healthy))
+    truth = pl.concat([copy.truth for copy in made.copies])
+    told = truth.filter(~is_real(truth))
+    count = made.card["virtual"]
+    assert count["vehicles"] == virtual["vehicle_id"].n_unique() == 5 * len(made.types)
+    assert (count["windows"], count["faults"]) == (virtual.height, told.height)
+    assert count["faults"] > 0.5 * made.card["faults"]
+    assert set(made.labels["vehicle_id"]) <= set(made.types)
+    assert sum(made.card["groups"].values()) == len(made.types)
+    none = make_training_set(lake, types, NO_FEEDBACK, replace(SMALL, virtual_each=0))
+    without = read_training_set(lake.url, none)
+    assert without.healthy.equals(made.healthy.filter(is_real(made.healthy)))
+    assert without.card["virtual"]["vehicles"] == 0
+    for one, other in zip(without.copies, made.copies, strict=True):
+        assert one.truth.equals(other.truth.filter(is_real(other.truth)), null_equal=True)
+
+
+def test_a_virtual_vehicle_is_one_car_on_all_its_days(
+    lake: Lake, types: dict[str, str], made: TrainingSet
+) -> None:
+    span = newest_span(days_with_data(lake), 30)
+    assert span is not None
+    chosen = choose(lake, span, types, Wanted("train", "a", hours=24, hours_of_vehicle=(4, 8)))
+    who = chosen[0].vehicle_id
+    mine = [each for each in chosen if each.vehicle_id == who]
+    assert len({each.day for each in mine}) > 1
+    (chunk,) = virtual_chunks(lake, lake.open("telemetry"), chosen, {who: 2}, 1)
+    whole = pl.concat([each.core() for each in chunks(lake, mine)]).sort("event_time")
+    assert chunk.telemetry.equals(virtual_vehicles(whole, {who: 2}, 1))
+    assert within(chunk.telemetry, chunk.days, "event_time").all()
+    hours = sum(each.driven_hours for each in chunk.days)
+    assert hours == pytest.approx(virtual_hours(chosen, {who: 2}), rel=0.6)
 
 
 def test_more_vehicles_do_not_make_it_larger(lake: Lake, types: dict[str, str]) -> None:
@@ -183,11 +225,10 @@ def test_what_people_confirmed_is_cut_out_and_a_label(
     cut = read_training_set(lake.url, make_training_set(lake, types, incident(who, at), SMALL))
     assert cut.card["id"] != made.card["id"]
     gone = made.healthy.join(cut.healthy, on=["vehicle_id", "window_end"], how="anti")
-    touched = (pl.col("vehicle_id") == who) & pl.col("window_end").is_between(
-        at, at + timedelta(seconds=360)
-    )
-    assert gone.equals(made.healthy.filter(touched))
-    assert gone.height > 0
+    at_the_time = pl.col("window_end").is_between(at, at + timedelta(seconds=360))
+    touched = made.healthy.filter(at_the_time, real_of(made.healthy["vehicle_id"]) == who)
+    assert gone.equals(touched)
+    assert set(gone["vehicle_id"]) > {who}  # of virtual vehicles that tell this drive as well
     assert cut.card["labels_by_source"]["feedback"] == 1
     denied = make_training_set(lake, types, incident(who, at, is_true=False), SMALL)
     assert read_training_set(lake.url, denied).healthy.equals(made.healthy)

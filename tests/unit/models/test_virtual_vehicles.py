@@ -10,7 +10,14 @@ from fleet_assets.contracts.signals import SIGNAL_BY_NAME
 from fleet_assets.injection.stretches import M_PER_DEGREE
 from fleet_assets.models.made_up import followed
 from fleet_assets.models.steps import SIGNALS
-from fleet_assets.models.virtual import LEAST_ROWS, real_of, virtual_vehicles
+from fleet_assets.models.virtual import (
+    ENOUGH,
+    LEAST_ROWS,
+    MOST_EACH,
+    how_many,
+    real_of,
+    virtual_vehicles,
+)
 from tests.model_data import telemetry_days
 
 SENT = ("engine_rpm", "speed", "throttle_position")
@@ -23,7 +30,7 @@ def telemetry() -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def told(telemetry: pl.DataFrame) -> pl.DataFrame:
-    return virtual_vehicles(telemetry, 12, 1)
+    return virtual_vehicles(telemetry, {"v1": 12}, 1)
 
 
 def test_each_is_named_after_its_real_vehicle(told: pl.DataFrame) -> None:
@@ -36,9 +43,9 @@ def test_the_same_seed_gives_the_same_ones_whoever_else_is_there(
     telemetry: pl.DataFrame, told: pl.DataFrame
 ) -> None:
     other = telemetry_days("v0", 1, signals=SENT, seed=9)
-    both = virtual_vehicles(pl.concat([telemetry, other]).reverse(), 12, 1)
+    both = virtual_vehicles(pl.concat([telemetry, other]).reverse(), {"v0": 12, "v1": 12}, 1)
     assert both.filter(pl.col("vehicle_id").str.starts_with("v1")).equals(told)
-    assert not virtual_vehicles(telemetry, 12, 2).equals(told)
+    assert not virtual_vehicles(telemetry, {"v1": 12}, 2).equals(told)
 
 
 def test_values_keep_to_the_contract(told: pl.DataFrame) -> None:
@@ -79,7 +86,7 @@ def test_what_is_unknown_stays_unknown(telemetry: pl.DataFrame) -> None:
     lost = telemetry.with_columns(
         pl.when(pl.int_range(pl.len()) % 50 != 0).then("engine_rpm").alias("engine_rpm")
     )
-    told = virtual_vehicles(lost, 6, 1)
+    told = virtual_vehicles(lost, {"v1": 6}, 1)
     gone = lost.filter(pl.col("engine_rpm").is_null())["event_time"]
     there = told.filter(pl.col("event_time").is_in(gone.implode()))
     assert there.height > 0
@@ -88,13 +95,13 @@ def test_what_is_unknown_stays_unknown(telemetry: pl.DataFrame) -> None:
 
 def test_hours_are_bounded_and_short_histories_have_none(telemetry: pl.DataFrame) -> None:
     long = telemetry_days("v1", 6, signals=SENT)
-    bounded, whole = (virtual_vehicles(long, 8, 1, most_hours=most) for most in (2, 100))
+    bounded, whole = (virtual_vehicles(long, {"v1": 8}, 1, most_hours=most) for most in (2, 100))
     hours = [frame["event_time"].dt.truncate("1h").n_unique() for frame in (bounded, whole)]
     each = bounded.group_by("vehicle_id").agg(pl.col("event_time").dt.date().n_unique())
     assert each["event_time"].mean() < 4  # type: ignore[operator]
     assert hours[1] == 6
-    assert virtual_vehicles(telemetry.head(LEAST_ROWS - 1), 3, 1).is_empty()
-    assert virtual_vehicles(telemetry.head(0), 3, 1).is_empty()
+    assert virtual_vehicles(telemetry.head(LEAST_ROWS - 1), {"v1": 3}, 1).is_empty()
+    assert virtual_vehicles(telemetry.head(0), {"v1": 3}, 1).is_empty()
 
 
 def test_what_follows_comes_near_in_its_time_constant() -> None:
@@ -104,3 +111,20 @@ def test_what_follows_comes_near_in_its_time_constant() -> None:
     assert found[50] < 0.2
     assert found[60] == pytest.approx(1 - np.exp(-1), abs=0.1)
     assert np.isnan(followed(np.where(seconds == 7, np.nan, target), seconds, 10)[7])
+
+
+@pytest.mark.parametrize("vehicles", [1, 3, 6, 7, 12, 18, 19, 100])
+def test_types_with_many_real_vehicles_get_few_virtual_ones(vehicles: int) -> None:
+    types = {f"v{n}": "truck" for n in range(vehicles)} | {"w": "van"}
+    numbers = how_many(types)
+    assert numbers["w"] == MOST_EACH
+    trucks = [numbers.get(f"v{n}", 0) for n in range(vehicles)]
+    assert len(set(trucks)) == 1
+    assert trucks[0] <= MOST_EACH
+    assert sum(trucks) <= max(ENOUGH - vehicles, 0)
+    assert (trucks[0] == 0) == (2 * vehicles > ENOUGH)
+
+
+def test_who_gets_none_has_none(telemetry: pl.DataFrame) -> None:
+    assert virtual_vehicles(telemetry, {"another": 3}, 1).is_empty()
+    assert how_many({"v1": "van"}, 0) == {}
