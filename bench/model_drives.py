@@ -11,19 +11,22 @@ import polars as pl
 from bench.real_rules import real_telemetry, real_vehicles
 from fleet_assets.features.kernel import feature_windows
 from fleet_assets.injection.catalogue import read_catalogue
-from fleet_assets.injection.draws import Split
 from fleet_assets.injection.inject import inject
 from fleet_assets.injection.plan import Chosen, plan
+from fleet_assets.model_flow.incidents import NOTHING
+from fleet_assets.model_flow.set_frames import SetFrames, share_with_faults, whole_days
+from fleet_assets.model_flow.training_sets import SetSettings
 from fleet_assets.models.frame import model_frame
-from fleet_assets.models.steps import SIGNALS, steps_of
+from fleet_assets.models.steps import steps_of
 from fleet_assets.models.training import Copy
-from fleet_assets.models.virtual import how_many, virtual_vehicles
+from fleet_assets.models.virtual import how_many, real_of, virtual_vehicles
 
 LATER_SHARE: Final = 0.4
 """About so much of each vehicle's messages, in whole days, are the later days."""
 UNTOUCHED: Final = 0.3
 """Share of vehicle-hours of the later days that stay healthy while others have a fault."""
-VIRTUAL_SEED: Final = 1
+SEED: Final = 1
+"""Of virtual vehicles and of faults to train on."""
 
 
 @dataclass(frozen=True)
@@ -86,15 +89,34 @@ def _later(telemetry: pl.DataFrame) -> pl.Series:
     return marked["day"] > marked["cut"]
 
 
-def with_virtual(drives: Drives) -> pl.DataFrame:
-    """Early days of real vehicles and of virtual ones of them, as training sets have them."""
-    telemetry = drives.early
-    signals = [pl.col(name).cast(pl.Float64) for name in SIGNALS if name in telemetry.columns]
-    keys = ("vehicle_id", "event_time", "conflict", "null_signals")
-    real = telemetry.select(*keys, *signals)
+@dataclass(frozen=True)
+class Material:
+    """What models are trained on: windows of real and virtual vehicles, healthy and with faults."""
+
+    healthy: pl.DataFrame
+    copies: Sequence[Copy]
+
+    def of(self, vehicle_ids: Sequence[str]) -> Material:
+        """That of some real vehicles, with their virtual ones."""
+        return Material(
+            _of(self.healthy, vehicle_ids),
+            [Copy(_of(c.frame, vehicle_ids), _of(c.truth, vehicle_ids)) for c in self.copies],
+        )
+
+
+def _of(rows: pl.DataFrame, vehicle_ids: Sequence[str]) -> pl.DataFrame:
+    return rows.filter(real_of(rows["vehicle_id"]).is_in(list(vehicle_ids)))
+
+
+def material(drives: Drives, passes: tuple[int, int] = SetSettings.passes) -> Material:
+    """The early days as a training set has them, with virtual vehicles."""
     numbers = how_many({who: drives.types[who] for who in drives.vehicle_ids})
-    virtual = virtual_vehicles(telemetry, numbers, VIRTUAL_SEED)
-    return pl.concat([real, virtual], how="diagonal")
+    found = SetFrames(SEED, passes, NOTHING.incidents)
+    for telemetry in (drives.early, virtual_vehicles(drives.early, numbers, SEED)):
+        chunk = whole_days(telemetry)
+        hours = sum(each.driven_hours for each in chunk.days)
+        found.add(chunk, share_with_faults(hours, SetSettings.faulty_hours, passes))
+    return Material(*found.whole())
 
 
 def frame_of(telemetry: pl.DataFrame) -> pl.DataFrame:
@@ -102,20 +124,12 @@ def frame_of(telemetry: pl.DataFrame) -> pl.DataFrame:
     return model_frame(feature_windows(telemetry), steps_of(telemetry))
 
 
-def with_faults(
-    telemetry: pl.DataFrame,
-    split: Split,
-    seed: int,
-    untouched: float,
-    kinds: Sequence[str] | None = None,
-) -> Faulty:
-    """The same drives with faults whose sizes and lengths the other split never has.
+def with_faults(telemetry: pl.DataFrame, seed: int, untouched: float) -> Faulty:
+    """The same drives with faults whose sizes and lengths training never has.
 
-    Days are dealt into the splits by who calls, so all of these count as the split's.
+    Days were dealt before, so all of these count as those of evaluation.
     """
-    catalogue = read_catalogue()
-    share = 1.0 if split == "evaluate" else 0.0
-    every_day = catalogue.model_copy(update={"evaluation_share": share})
-    chosen = Chosen(kinds, split=split, untouched=untouched)
+    every_day = read_catalogue().model_copy(update={"evaluation_share": 1.0})
+    chosen = Chosen(split="evaluate", untouched=untouched)
     changed, truth = inject(telemetry, plan(telemetry, seed, chosen, every_day))
     return Faulty(Copy(frame_of(changed), truth), changed)

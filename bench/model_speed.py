@@ -12,7 +12,7 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from bench.model_drives import Drives, frame_of, with_faults, with_virtual
+from bench.model_drives import Drives, frame_of, material
 from fleet_assets.models.artifact import to_bytes
 from fleet_assets.models.evidence import GROUP
 from fleet_assets.models.isolation import isolation_scores
@@ -31,9 +31,8 @@ CONSOLE: Final = Console(width=120)
 
 def print_speed(drives: Drives) -> None:
     """Prints windows per second of processor time, and seconds and bytes of a vehicle."""
-    frame, every = frame_of(drives.early), with_virtual(drives)
-    copies = [with_faults(every, "train", seed, 0.0).copy for seed in (11, 12)]
-    model = train(frame_of(every), copies, drives.types, Recipe())
+    frame, given = frame_of(drives.early), material(drives, (2, 0))
+    model = train(given.healthy, given.copies, drives.types, Recipe())
     fleet = _fleet(frame)
     group = {GROUP: model.vehicles[GROUP]}
     strangers = replace(model, vehicles=group)

@@ -122,18 +122,18 @@ def virtual_chunks(
         for real in chunks(lake, mine, _UNBOUNDED, telemetry=telemetry):
             told = virtual_vehicles(real.core(), numbers, seed)
             if not told.is_empty():
-                yield Chunk(_days_of(told), told, {})
+                yield whole_days(told)
 
 
-def _days_of(telemetry: pl.DataFrame) -> tuple[VehicleDay, ...]:
+def whole_days(telemetry: pl.DataFrame) -> Chunk:
+    """Telemetry that lies beside no other as a chunk: without context or usual intervals."""
     hour = pl.col("event_time").dt.truncate("1h")
     days = telemetry.group_by("vehicle_id", day=pl.col("event_time").dt.date()).agg(
         first=hour.min(), last=hour.max(), driven=hour.n_unique()
     )
-    return tuple(
-        VehicleDay(who, day, hour_key(first), hour_key(last), driven)
-        for who, day, first, last, driven in days.sort("day", "vehicle_id").iter_rows()
-    )
+    told = days.sort("day", "vehicle_id").iter_rows()
+    each = (VehicleDay(who, day, hour_key(a), hour_key(b), hours) for who, day, a, b, hours in told)
+    return Chunk(tuple(each), telemetry, {})
 
 
 def _incidents_of(chunk: Chunk, incidents: pl.DataFrame) -> pl.DataFrame:
