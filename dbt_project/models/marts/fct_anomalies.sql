@@ -42,6 +42,7 @@ select
     verdict.is_true as marked_true,
     verdict.note as marked_note,
     anomalies.event_hour,
+    anomalies.hour_start,
     versions.fleet_id,
     versions.vehicle_type,
     (anomalies.started_at at time zone coalesce(versions.time_zone, 'UTC'))::date as date_local,

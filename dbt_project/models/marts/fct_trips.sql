@@ -33,6 +33,7 @@ select
     trips.fuel_end_percent,
     trips.fuel_noise_percent,
     trips.event_hour,
+    trips.hour_start,
     versions.fleet_id,
     versions.vehicle_type,
     (trips.started_at at time zone coalesce(versions.time_zone, 'UTC'))::date as date_local,
