@@ -25,12 +25,14 @@ from pydantic import Field
 from fleet_assets.assets.common import OWNERS, markdown_table, warehouse_key
 from fleet_assets.assets.platform import Platform
 from fleet_assets.mlflow_mirror.mirror import mirror
-from fleet_assets.model_flow.failures import note_failed_training
+from fleet_assets.model_choice.audit import state_of
+from fleet_assets.model_flow.failures import noted_on_failure
 from fleet_assets.model_flow.groups import groups_of_register
 from fleet_assets.model_flow.incidents import feedback_of
 from fleet_assets.model_flow.set_files import read_card
 from fleet_assets.model_flow.train import TooLittleDataError, Trained, recipe_of, train_model
 from fleet_assets.model_flow.training_sets import SetSettings, make_training_set
+from fleet_assets.warehouse.model_registry import read_audit
 
 TRAINING = "training"
 SET, MODEL = "training_set", "trained_model"
@@ -119,22 +121,24 @@ def build_training() -> AssetsDefinition:
         types, feedback = groups_of_register(url), feedback_of(url)
         told = told_in(context)
         try:
-            set_id = config.training_set or make_training_set(
-                lake, types, feedback, config.settings(), told
-            )
-            card = read_card(lake.url, set_id)
-            yield MaterializeResult(asset_key=SET, metadata=set_metadata(card))
-            made = train_model(
-                lake, url, set_id, feedback, config.made_by, recipe_of(config.seed), told
-            )
+            with noted_on_failure(url, set(types.values()), config.made_by):
+                set_id = config.training_set or make_training_set(
+                    lake, types, feedback, config.settings(), told
+                )
+                card = read_card(lake.url, set_id)
+                yield MaterializeResult(asset_key=SET, metadata=set_metadata(card))
+                made = train_model(
+                    lake, url, set_id, feedback, config.made_by, recipe_of(config.seed), told
+                )
         except TooLittleDataError as error:
             context.log.warning(str(error))
             yield _failed(str(error), AssetCheckSeverity.WARN)
             return
         except Exception as error:
             why = f"{type(error).__name__}: {error}"
-            rows = note_failed_training(url, set(types.values()), config.made_by, why)
-            yield _failed(why, AssetCheckSeverity.ERROR, {row.group: row.after for row in rows})
+            audit = read_audit(url)
+            serving = {group: state_of(audit, group) for group in sorted(set(types.values()))}
+            yield _failed(why, AssetCheckSeverity.ERROR, serving)
             raise
         mirrored = mirror(url, lake.url)  # nothing depends on it; what goes wrong is told
         metadata = model_metadata(made) | {"MLflow": MetadataValue.text(mirrored.in_words)}
@@ -203,6 +207,7 @@ def model_metadata(made: Trained) -> dict[str, MetadataValue[Any]]:
         "version": MetadataValue.text(made.version_id),
         "training set": MetadataValue.text(made.card["training_set"]),
         "seconds": MetadataValue.float(made.seconds),
+        "days of": MetadataValue.text(str(made.card["figures"].get("of", "none"))),
         "on days that no training sees": MetadataValue.md(
             markdown_table(("figure", ""), rows)
             if rows

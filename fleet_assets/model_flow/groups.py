@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import polars as pl
 
+from fleet_assets.models.isolation import FLEET
 from fleet_assets.warehouse.rule_vehicles import vehicles_by_time
-
-NO_TYPE: Final = "fleet"
-"""Group of vehicles without a type in the register."""
 
 
 def groups_of_register(postgres_url: str) -> dict[str, str]:
@@ -21,8 +17,9 @@ def groups_of(vehicles: pl.DataFrame) -> dict[str, str]:
     """Group by vehicle.
 
     Args:
-        vehicles: rows of VEHICLE_SCHEMA; the newest version of each counts.
+        vehicles: rows of VEHICLE_SCHEMA; the newest version of each counts. Those without a type
+            are the group FLEET.
     """
     newest = vehicles.sort("valid_from").unique("vehicle_id", keep="last")
-    group = pl.col("vehicle_type").fill_null(NO_TYPE)
+    group = pl.col("vehicle_type").fill_null(FLEET)
     return dict(newest.select("vehicle_id", group).sort("vehicle_id").iter_rows())

@@ -21,7 +21,6 @@ LIMITS: Final = (
     "Positions that are off by a constant show only when they jump.",
     "Gears and habits of a vehicle are learnt from its own days; before that it is judged by its"
     " group, and fewer faults are found.",
-    "Confidence holds where a share of `faulty_share` of the windows is faulty.",
 )
 
 
@@ -71,5 +70,9 @@ def model_card(
         },
         "importance": {name: value for value, name in top},
         "figures": dict(figures or {}),
-        "limits": list(LIMITS),
+        "limits": [
+            *LIMITS,
+            f"Confidence is right where {recipe.faulty_share:.0%} of the windows are faulty; where"
+            " fewer are, it is too high.",
+        ],
     }

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 Values = NDArray[np.float64]
 FLEET: Final = "fleet"
-"""Stands for types that are not known, or of which there is too little."""
+"""Stands for types that are not known, or of which there is too little; also the group of vehicles
+without a type in the register."""
 LEAST_WINDOWS: Final = 500
 MOST_WINDOWS: Final = 50_000
 _LEAST_KNOWN: Final = 0.05

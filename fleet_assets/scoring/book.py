@@ -12,10 +12,9 @@ import polars as pl
 from fleet_assets.model_choice.audit import AuditRow, Serving, audit_frame
 from fleet_assets.model_choice.pins import pins, serving_at
 from fleet_assets.models.fleet_model import FleetModel
+from fleet_assets.models.isolation import FLEET
 from partitions.hours import hour_start
 
-FLEET: Final = "fleet"
-"""The group of vehicles without a type."""
 FORM: Final = 1
 """Raised when the same model gives other pieces, so that hours are judged anew."""
 ASSIGNED_SCHEMA: Final = pl.Schema(
