@@ -14,6 +14,9 @@ from fleet_assets.warehouse.model_registry import ModelVersion
 
 BEGIN = datetime(2026, 11, 2, 3, tzinfo=UTC)
 
+GOOD = {"hours": 60.0, "false_alarms": 2, "clear_faults": 50, "clear_found": 42}
+"""Of a version on days that no training saw: it may be a first one."""
+
 
 def version_of(version_id: str, **changes: Any) -> ModelVersion:
     """A version, trained on October."""
@@ -27,7 +30,10 @@ def version_of(version_id: str, **changes: Any) -> ModelVersion:
         "last_event_time": BEGIN,
         "groups": ("truck", "van"),
         "counts": {"vehicles": 7, "windows": 17_304},
-        "figures": {"known": {"recall": 0.84, "precision": 0.95, "alarms_per_hour": 0.03}},
+        "figures": {
+            "known": {"recall": 0.84, "precision": 0.95, "alarms_per_hour": 0.03},
+            "by_group": {"truck": GOOD, "van": GOOD},
+        },
     }
     return ModelVersion(version_id, **given | changes)
 

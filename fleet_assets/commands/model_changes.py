@@ -177,6 +177,8 @@ def _in_words(row: AuditRow) -> str:
     when = f"in {row.group} from {row.valid_from:%Y-%m-%d %H:%M} UTC on"
     if row.action == "refuse":
         reasons = "\n".join(f"  {each}" for each in row.why.split("; "))
+        if row.after is None:
+            return f"refused in {row.group}, no model serves it:\n{reasons}"
         return f"refused in {row.group}, {_serving(row.after)} goes on to serve:\n{reasons}"
     if row.action == "challenge":
         reasons = "\n".join(f"  {each}" for each in row.why.split("; "))

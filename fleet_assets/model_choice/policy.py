@@ -97,6 +97,23 @@ class Uses(_Strict):
     recipe: int = Field(ge=1)
 
 
+class FirstModel(_Strict):
+    """What a first model has to reach on days that no training saw."""
+
+    most_false_alarms: float = Field(gt=0)
+    least_recall: float = Field(gt=0, lt=1)
+    least_hours: float = Field(gt=0)
+    least_faults: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _silence_tells(self) -> Self:
+        if self.least_hours * self.most_false_alarms < 3 - 1e-9:
+            raise ValueError(
+                "least_hours: silence in less than 3 / most_false_alarms tells nothing"
+            )
+        return self
+
+
 class EvaluationSets(_Strict):
     """Evaluation sets and their wear."""
 
@@ -117,6 +134,7 @@ class Drift(_Strict):
 class Policy(_Strict):
     """All numbers."""
 
+    first_model: FirstModel
     comparison: Comparison
     rollout: RolloutSteps
     evaluation_sets: EvaluationSets

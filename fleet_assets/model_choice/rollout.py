@@ -37,6 +37,20 @@ def first(rows: Audit, request: Request, model: str) -> AuditRow:
     return added(rows, request, "first", Serving(model))
 
 
+def refuse_first(rows: Audit, request: Request, model: str, reason: str) -> AuditRow:
+    """A version that is not good enough to serve where nothing is to be compared with it.
+
+    Args:
+        rows: the audit.
+        request: who asks; version and reason are added to its own.
+        model: the version.
+        reason: why it may not serve.
+    """
+    why = f"stays unserved because {reason}"
+    told = replace(request, why="; ".join((request.why, model, why)))
+    return added(rows, told, "refuse", state_of(rows, request.group))
+
+
 def replace_unusable(rows: Audit, request: Request, model: str, problem: str) -> AuditRow:
     """A version serves in place of a champion that nothing can be judged by any more.
 
@@ -130,7 +144,7 @@ def step(
     told = replace(request, why="; ".join((request.why, *decided.reasons)))
     if decided.is_worse:
         return _back(rows, told, state)
-    since, looked = _so_far(rows, request.group)
+    since, looked = so_far(rows, request.group)
     if looked < len(looks) and request.made_at - since < timedelta(days=looks[looked]):
         return None
     if decided.verdict == "serve":
@@ -176,7 +190,7 @@ def _refuse_unless_sure(decided: GroupDecision, looks: int) -> None:
         )
 
 
-def _so_far(rows: Audit, group: str) -> tuple[datetime, int]:
+def so_far(rows: Audit, group: str) -> tuple[datetime, int]:
     """Event time from which on the state of a group has been as it is, and looks since then."""
     own = rows_of(rows, group)
     since, looked = own[-1].valid_from, 0

@@ -1,27 +1,31 @@
 """Which version serves: the newest one is compared, tried, and lets go on or refused, by the rules.
 
-Nothing here decides: verdicts are those of `model_choice.decision`, steps those of
-`model_choice.rollout`. Each leaves a row in the audit.
+Nothing here decides: verdicts are those of `model_choice`, steps those of `model_choice.rollout`.
+Each leaves a row in the audit. What cannot be read costs its own group, and nobody else's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import cache, partial
 
-from fleet_assets.errors import FleetError
 from fleet_assets.lake.artifacts import Artifacts
 from fleet_assets.lake.store import Lake
 from fleet_assets.model_choice import rollout
 from fleet_assets.model_choice.audit import AuditRow, Request, state_of
-from fleet_assets.model_flow.candidates import is_new
+from fleet_assets.model_flow.candidates import is_judged, is_new, uncompared, verdict_on
 from fleet_assets.model_flow.chosen import Chosen
 from fleet_assets.model_flow.evaluate import evaluate_challenger
-from fleet_assets.model_flow.evaluation_data import NothingToCompareError
 from fleet_assets.model_flow.promote import unusable
 from fleet_assets.model_flow.trials import look_at_trials
 from fleet_assets.models.training import Progress, silent
-from fleet_assets.warehouse.model_registry import change_audit, read_audit, versions
+from fleet_assets.warehouse.model_registry import (
+    ModelVersion,
+    change_audit,
+    read_audit,
+    versions,
+)
 
 
 def choose_models(
@@ -32,7 +36,7 @@ def choose_models(
     now: datetime | None = None,
     progress: Progress = silent,
 ) -> Chosen:
-    """Takes every step that is due: the first model serves, the newest is compared, trials go on.
+    """Takes every step that is due: a first model serves, the newest is compared, trials go on.
 
     Args:
         lake: the lake.
@@ -43,68 +47,62 @@ def choose_models(
     """
     now = now or datetime.now(UTC)
     done = Chosen()
-    known = versions(postgres_url)
-    audit = read_audit(postgres_url)
-    groups = sorted({group for each in known for group in each.groups})
+    known, audit = versions(postgres_url), read_audit(postgres_url)
+    problem = cache(partial(unusable, Artifacts(lake.url)))  # each is read once
     on_trial: list[str] = []
     fresh: dict[str, list[str]] = {}
-    for group in groups:
+    for group in sorted({group for each in known for group in each.groups}):
         state = state_of(audit, group)
         newest = next(each for each in known if group in each.groups)
-        if state is None:
-            row = begin(postgres_url, group, newest.version_id, made_by, now)
-            done.add(group, row, "a model serves already")
-        elif problem := _problem(Artifacts(lake.url), state.champion, newest.version_id):
-            try:
-                row = take_place(postgres_url, group, newest.version_id, problem, made_by, now)
-            except FleetError as error:  # it was rolled back here before
-                done.told[group] = f"{problem}; nothing takes its place: {error}"
+        asks = partial(Request, group, now, made_by)
+        with done.alone([group]):
+            if state is None:
+                if why := problem(newest.version_id):
+                    done.told[group] = f"stays unserved because {why}"
+                    continue
+                request = asks("the first model of the group")
+                _serve_uncompared(postgres_url, newest, request, None, done)
+            elif (
+                newest.version_id != state.champion
+                and (gone := problem(state.champion))
+                and problem(newest.version_id) is None
+            ):
+                request = asks("the champion judges nothing")
+                _serve_uncompared(postgres_url, newest, request, gone, done)
+            elif state.challenger is not None:
+                on_trial.append(group)
+            elif not is_new(newest, state, audit, group, known):
+                done.told[group] = f"{state.champion} serves; nothing newer is to be compared"
+            elif why := problem(newest.version_id) or problem(state.champion):
+                done.told[group] = f"{newest.version_id} is not compared: {why}"
             else:
-                done.add(group, row, "nothing is to be replaced any more")
-        elif state.challenger is not None:
-            on_trial.append(group)
-        elif is_new(newest, state, audit, group, known):
-            fresh.setdefault(newest.version_id, []).append(group)
-        else:
-            done.told[group] = f"{state.champion} serves; nothing newer is to be compared"
+                fresh.setdefault(newest.version_id, []).append(group)
     for challenger, mine in fresh.items():
-        _challenge(lake, postgres_url, challenger, mine, made_by, now, done, progress)
-    look_at_trials(lake, postgres_url, on_trial, made_by, done, now=now, progress=progress)
+        with done.alone(mine):
+            _challenge(lake, postgres_url, challenger, mine, made_by, now, done, progress)
+    look_at_trials(lake, postgres_url, on_trial, made_by, done, problem, now=now, progress=progress)
     return done
 
 
-def begin(
-    postgres_url: str, group: str, version_id: str, made_by: str, now: datetime
-) -> AuditRow | None:
-    """The first model of a group serves at once."""
-    request = Request(group, now, made_by, "the first model of the group")
+def _serve_uncompared(
+    postgres_url: str, newest: ModelVersion, request: Request, gone: str | None, done: Chosen
+) -> None:
+    """A first model serves, or one in place of a champion that is gone, if it is good enough."""
+    group, verdict = request.group, verdict_on(newest, request.group)
 
     def change(rows: list[AuditRow]) -> AuditRow | None:
-        if state_of(rows, group) is not None:
-            return None
-        return rollout.first(rows, request, version_id)
+        if (state_of(rows, group) is None) != (gone is None):
+            return None  # somebody was quicker
+        row = uncompared(rows, request, newest, gone)
+        was_refused = row.action == "refuse" and is_judged(rows, group, newest.version_id)
+        return None if was_refused else row
 
-    return change_audit(postgres_url, change)
-
-
-def take_place(
-    postgres_url: str, group: str, version_id: str, problem: str, made_by: str, now: datetime
-) -> AuditRow | None:
-    """A version serves in place of a champion that cannot be read any more."""
-    request = Request(group, now, made_by, "the champion judges nothing")
-
-    def change(rows: list[AuditRow]) -> AuditRow | None:
-        return rollout.replace_unusable(rows, request, version_id, problem)
-
-    return change_audit(postgres_url, change)
-
-
-def _problem(artifacts: Artifacts, champion: str, newest: str) -> str | None:
-    """Why a champion judges nothing, where the newest version would."""
-    if newest == champion:
-        return None
-    problem = unusable(artifacts, champion)
-    return problem if problem and unusable(artifacts, newest) is None else None
+    otherwise = f"stays unserved by {newest.version_id} because {verdict.reason}"
+    done.add(
+        group,
+        change_audit(postgres_url, change),
+        "a model serves already" if verdict.may_serve else otherwise,
+    )
 
 
 def _challenge(
@@ -117,21 +115,17 @@ def _challenge(
     done: Chosen,
     progress: Progress,
 ) -> None:
-    try:
-        found = evaluate_challenger(
-            lake, postgres_url, challenger, made_by, groups=groups, now=now, progress=progress
-        )
-    except NothingToCompareError as error:
-        done.told |= dict.fromkeys(groups, str(error))
-        return
+    found = evaluate_challenger(
+        lake, postgres_url, challenger, made_by, groups=groups, now=now, progress=progress
+    )
     done.decisions.append(found.decision)
     done.told |= found.left_out
     for decided in found.decision.groups:
-        request = Request(
-            decided.group, now, made_by, f"compared on the evaluation set {found.set_name}"
-        )
-        row = change_audit(
-            postgres_url,
-            lambda rows, r=request, d=decided: rollout.challenge(rows, r, challenger, d),  # type: ignore[misc]
-        )
-        done.add(decided.group, row, "nothing was changed")
+        why = f"compared on the evaluation set {found.set_name}"
+        request = Request(decided.group, now, made_by, why)
+        with done.alone([decided.group]):
+            row = change_audit(
+                postgres_url,
+                lambda rows, r=request, d=decided: rollout.challenge(rows, r, challenger, d),  # type: ignore[misc]
+            )
+            done.add(decided.group, row, "nothing was changed")

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 
 import polars as pl
 
+from fleet_assets.errors import FleetError
 from fleet_assets.lake.artifacts import Artifacts
 from fleet_assets.lake.store import Lake
 from fleet_assets.lake.training_data import Span, days_with_data
@@ -35,6 +36,19 @@ from fleet_assets.warehouse.model_registry import (
     uses,
     version,
 )
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Both models on the same vehicle-days.
+
+    Attributes:
+        paired: rows of PAIRED_SCHEMA.
+        left_out: group → why nothing could be compared there.
+    """
+
+    paired: pl.DataFrame
+    left_out: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -117,17 +131,18 @@ def evaluate_challenger(
     for group in champions:
         note_use(postgres_url, Use(chosen.name, group, challenger_id, kind), made_by)
     span = Span(chosen.first_day, chosen.last_day)
-    paired = compared(
+    found = compared(
         lake, postgres_url, challenger_id, champions, span, chosen.name, progress=progress
     )
-    decision = decide(paired, kind)
-    missing = set(champions) - {found.group for found in decision.groups}
+    left_out |= found.left_out
+    decision = decide(found.paired, kind)
+    missing = set(champions) - {each.group for each in decision.groups} - set(left_out)
     left_out |= {group: f"no vehicle of {group} was driven in the set" for group in missing}
     about = Compared(
         challenger_id, champions, decided_at=now, decided_by=made_by, set_name=chosen.name
     )
     note_decision(postgres_url, decision, about)
-    return Evaluated(decision, champions, chosen.name, paired, left_out, worn)
+    return Evaluated(decision, champions, chosen.name, found.paired, left_out, worn)
 
 
 def compared(
@@ -139,8 +154,8 @@ def compared(
     name: str,
     *,
     progress: Progress = silent,
-) -> pl.DataFrame:
-    """Both models on the same vehicle-days: rows of PAIRED_SCHEMA.
+) -> Pairs:
+    """Lets both models judge the same vehicle-days; a champion that cannot costs its groups only.
 
     Args:
         lake: the lake.
@@ -152,7 +167,9 @@ def compared(
         progress: is told how far it is.
 
     Raises:
-        NothingToCompareError: no vehicle was driven on these days, or nothing of it was healthy.
+        NothingToCompareError: no vehicle was driven on these days, nothing of it was healthy, or no
+            champion can be read.
+        FleetError: the challenger cannot be read.
     """
     register = groups_of_register(postgres_url)
     types = {who: group for who, group in register.items() if group in champions}
@@ -161,7 +178,7 @@ def compared(
         lake, span, types, known, name,
         progress=lambda what, share: progress(what, 0.5 * share),
     )  # fmt: skip
-    artifacts, parts = Artifacts(lake.url), []
+    artifacts, parts, left_out = Artifacts(lake.url), [], dict[str, str]()
     by_champion: dict[str, list[str]] = {}
     for group, champion in champions.items():
         by_champion.setdefault(champion, []).append(group)
@@ -176,9 +193,16 @@ def compared(
             f" {faults:,} faults",
             share,
         )
-        one, two = (_judged(artifacts, model_id, mine) for model_id in (champion, challenger_id))
+        two = _judged(artifacts, challenger_id, mine)
+        try:
+            one = _judged(artifacts, champion, mine)
+        except FleetError as error:
+            left_out |= dict.fromkeys(groups, str(error))
+            continue
         parts.append(paired_rows(mine, one, two))
-    return pl.concat(parts)
+    if not parts:
+        raise NothingToCompareError("; ".join(dict.fromkeys(left_out.values())))
+    return Pairs(pl.concat(parts), left_out)
 
 
 def _judged(artifacts: Artifacts, model_id: str, data: EvaluationData) -> Found:

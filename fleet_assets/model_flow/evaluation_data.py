@@ -25,7 +25,6 @@ from fleet_assets.models.kinds import AFTERMATH, HEALTHY, labels_of
 from fleet_assets.models.training import Copy, Progress, silent
 
 PASSES: Final = 2
-"""How often the days get other faults."""
 _AT_ONCE: Final = 100_000
 """About so many windows are judged at a time."""
 _DAY: Final = pl.col("window_end").dt.offset_by("-1us").dt.date()
@@ -85,6 +84,7 @@ def evaluation_data(
     *,
     vehicles_of_group: int = 60,
     hours_of_group: float = 300.0,
+    passes: int = PASSES,
     progress: Progress = silent,
 ) -> EvaluationData:
     """Days of a span that never are for training, with faults that training never has.
@@ -97,6 +97,7 @@ def evaluation_data(
         name: draws vehicles, days and faults.
         vehicles_of_group: most vehicles, as a mean over the groups.
         hours_of_group: about so many driven hours in each group.
+        passes: how often the days get other faults.
         progress: is told how far it is.
 
     Raises:
@@ -113,13 +114,13 @@ def evaluation_data(
             f" {span.last_day}: there is nothing to compare models on."
         )
     what = Chosen(split="evaluate", untouched=0.0)
-    seeds = [int.from_bytes(digest("faults", name, n)[:4], "big") for n in range(PASSES)]
+    seeds = [int.from_bytes(digest("faults", name, n)[:4], "big") for n in range(passes)]
     healthy: list[pl.DataFrame] = []
-    passes: list[list[Copy]] = [[] for _ in seeds]
+    faulty: list[list[Copy]] = [[] for _ in seeds]
     done = 0
     for chunk in chunks(lake, chosen):
         healthy.append(healthy_frame(chunk, known.incidents))
-        for copies, seed in zip(passes, seeds, strict=True):
+        for copies, seed in zip(faulty, seeds, strict=True):
             copies.append(
                 faulty_frame(chunk, chunk.days, seed, what, known.incidents, around_faults=True)
             )
@@ -132,7 +133,7 @@ def evaluation_data(
         )
     merged = [
         Copy(pl.concat([c.frame for c in copies]).sort(KEY), pl.concat([c.truth for c in copies]))
-        for copies in passes
+        for copies in faulty
     ]
     return EvaluationData(pl.concat(healthy).sort(KEY), tuple(merged), dict(types))
 

@@ -1,4 +1,4 @@
-"""Somebody wants a version to serve: the first of a group does, others need a verdict.
+"""Somebody wants a version to serve: the first of a group needs figures, others a verdict.
 
 As a first one counts, too, what comes after a champion that cannot be read any more.
 
@@ -15,6 +15,7 @@ from fleet_assets.lake.artifacts import Artifacts
 from fleet_assets.model_choice import rollout
 from fleet_assets.model_choice.audit import AuditRow, Request, state_of
 from fleet_assets.model_choice.decision import GroupDecision
+from fleet_assets.model_flow.candidates import uncompared
 from fleet_assets.model_store import read_model
 from fleet_assets.warehouse.model_registry import change_audit, decisions, version
 
@@ -47,9 +48,9 @@ def promote(postgres_url: str, artifacts: Artifacts, version_id: str, request: R
     def change(rows: list[AuditRow]) -> AuditRow:
         state = state_of(rows, request.group)
         if state is None:
-            return rollout.first(rows, request, version_id)
+            return uncompared(rows, request, wanted)
         if version_id != state.champion and (why := unusable(artifacts, state.champion)):
-            return rollout.replace_unusable(rows, request, version_id, why)
+            return uncompared(rows, request, wanted, why)
         decided = _decided(postgres_url, version_id, state.champion, request.group)
         return rollout.challenge(rows, request, version_id, decided)
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from fleet_assets.lake.store import Lake
 from fleet_assets.lake.training_data import Span, days_with_data
 from fleet_assets.model_choice import rollout
-from fleet_assets.model_choice.audit import AuditRow, Request, rows_of, state_of
-from fleet_assets.model_choice.decision import Decision, decide
-from fleet_assets.model_choice.policy import policy
+from fleet_assets.model_choice.audit import AuditRow, Request, Serving, state_of
+from fleet_assets.model_choice.decision import Decision, GroupDecision, decide
+from fleet_assets.model_choice.policy import ChallengerKind, policy
 from fleet_assets.model_flow.chosen import Chosen
 from fleet_assets.model_flow.evaluate import compared, kind_of
-from fleet_assets.model_flow.evaluation_data import NothingToCompareError
 from fleet_assets.models.training import Progress, silent
 from fleet_assets.warehouse.model_registry import (
     Compared,
@@ -29,11 +28,14 @@ def look_at_trials(
     groups: Sequence[str],
     made_by: str,
     done: Chosen,
+    problem: Callable[[str], str | None],
     *,
     now: datetime,
     progress: Progress = silent,
 ) -> None:
     """Looks at the challengers on trial, each on the days since its stage began.
+
+    One that cannot be read any more goes back: what it judged in part of the vehicles is unjudged.
 
     Args:
         lake: the lake.
@@ -41,6 +43,7 @@ def look_at_trials(
         groups: those with a challenger on trial.
         made_by: who asks.
         done: what was done is noted there.
+        problem: from a version to why it judges nothing; None: it does.
         now: the moment of the decision.
         progress: is told how far it is.
     """
@@ -50,7 +53,10 @@ def look_at_trials(
         state = state_of(audit, group)
         assert state is not None
         assert state.challenger is not None
-        since = since_of(audit, group)
+        since, _ = rollout.so_far(audit, group)
+        if why := problem(state.challenger):
+            _take_back(postgres_url, Request(group, now, made_by, why), state, done)
+            continue
         champions = trials.setdefault((state.challenger, state.stage, since), {})
         champions[group] = state.champion
     for (challenger, stage, since), champions in trials.items():
@@ -60,17 +66,28 @@ def look_at_trials(
                 champions, f"{challenger} is on trial since {since:%Y-%m-%d}; no day is over yet"
             )
             continue
-        try:
-            paired = compared(
-                lake, postgres_url, challenger, champions, Span(days[0], days[-1]),
-                f"trial of {challenger} {stage}", progress=progress,
+        name = f"trial of {challenger} {stage}"
+        with done.alone(champions):
+            found = compared(
+                lake, postgres_url, challenger, champions, Span(days[0], days[-1]), name,
+                progress=progress,
             )  # fmt: skip
-        except NothingToCompareError as error:
-            done.told |= dict.fromkeys(champions, str(error))
-            continue
-        kind = kind_of(postgres_url, challenger, champions.values())
-        decision = decide(paired, kind, policy().comparison_on_trial(stage))
-        _step(postgres_url, challenger, stage, champions, decision, made_by, now, done)
+            done.told |= found.left_out
+            kind = kind_of(postgres_url, challenger, champions.values())
+            decision = decide(found.paired, kind, policy().comparison_on_trial(stage))
+            for decided in decision.groups:
+                with done.alone([decided.group]):
+                    _step(postgres_url, challenger, stage, champions, kind, decided, made_by,
+                          now, done)  # fmt: skip
+
+
+def _take_back(postgres_url: str, request: Request, state: Serving, done: Chosen) -> None:
+    def change(rows: list[AuditRow]) -> AuditRow | None:
+        is_same = state_of(rows, request.group) == state
+        return rollout.roll_back(rows, request) if is_same else None
+
+    with done.alone([request.group]):
+        done.add(request.group, change_audit(postgres_url, change), "somebody was quicker")
 
 
 def _step(
@@ -78,41 +95,26 @@ def _step(
     challenger: str,
     stage: str,
     champions: Mapping[str, str],
-    decision: Decision,
+    kind: ChallengerKind,
+    decided: GroupDecision,
     made_by: str,
     now: datetime,
     done: Chosen,
 ) -> None:
     """A verdict is noted when a step rests on it; one that changes nothing is only told."""
-    for decided in decision.groups:
-        request = Request(decided.group, now, made_by, f"{challenger} in its trial ({stage})")
-        audit = read_audit(postgres_url)
-        if rollout.step(audit, request, challenger, decided) is None:
-            why = decided.reasons[0] if decided.reasons else "no reason"
-            done.told[decided.group] = (
-                f"{challenger} is on trial ({stage}); no look is due; so far: {why}"
-            )
-            continue
-        mine = Decision(decision.kind, (decided,))
-        about = Compared(
-            challenger, champions, decided_at=now, decided_by=made_by,
-            trial_stage="part" if stage == "part" else "shadow",
-        )  # fmt: skip
-        note_decision(postgres_url, mine, about)
-        done.decisions.append(mine)
-        row = change_audit(
-            postgres_url,
-            lambda rows, r=request, d=decided: rollout.step(rows, r, challenger, d),  # type: ignore[misc]
+    request = Request(decided.group, now, made_by, f"{challenger} in its trial ({stage})")
+    if rollout.step(read_audit(postgres_url), request, challenger, decided) is None:
+        why = decided.reasons[0] if decided.reasons else "no reason"
+        done.told[decided.group] = (
+            f"{challenger} is on trial ({stage}); no look is due; so far: {why}"
         )
-        done.add(decided.group, row, "no look is due")
-
-
-def since_of(audit: Sequence[AuditRow], group: str) -> datetime:
-    """Event time from which on a group's state has been as it is."""
-    own = rows_of(audit, group)
-    since = own[-1].valid_from
-    for row in reversed(own):
-        if row.after != own[-1].after:
-            break
-        since = row.valid_from
-    return since
+        return
+    mine = Decision(kind, (decided,))
+    about = Compared(
+        challenger, champions, decided_at=now, decided_by=made_by,
+        trial_stage="part" if stage == "part" else "shadow",
+    )  # fmt: skip
+    note_decision(postgres_url, mine, about)
+    done.decisions.append(mine)
+    row = change_audit(postgres_url, lambda rows: rollout.step(rows, request, challenger, decided))
+    done.add(decided.group, row, "no look is due")

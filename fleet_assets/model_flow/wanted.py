@@ -41,6 +41,9 @@ class Wanted:
 def training_wanted(lake: Lake, postgres_url: str, today: date | None = None) -> Wanted:
     """Looks at versions, the audit and the newest drift reports.
 
+    While no model serves, because what was trained was not good enough or too little was known of
+    it, there is a training each day.
+
     Reports count that are about who serves now, and not while a challenger is on trial there: it
     was trained on newer days, and another one could not be tried before it. A training that failed
     is asked for again only by the schedule, so that what is broken is not tried all day.
@@ -60,6 +63,11 @@ def training_wanted(lake: Lake, postgres_url: str, today: date | None = None) ->
         told = f"{hours} driven vehicle-hours for training, {LEAST_HOURS} are needed"
         return Wanted(hours >= LEAST_HOURS, f"the first training: {told}")
     today = today or datetime.now(UTC).date()
+    if not any(state_of(audit, group) for each in known for group in each.groups):
+        if failed and failed[-1].made_at > known[0].trained_at:
+            return Wanted(False, "the last training failed; the schedule tries it again")
+        tried = known[0].trained_at.date()
+        return Wanted(today > tried, f"no model serves; the last training was on {tried}")
     newest = max([known[0].trained_at, *(row.made_at for row in failed)]).date()
     since = max(newest + REST, today - COUNTS)
     if today < since:

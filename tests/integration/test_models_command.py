@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from installation import Installation
-from model_rows import BEGIN, verdict, version_of
+from model_rows import BEGIN, GOOD, verdict, version_of
 from typer.testing import CliRunner
 from warehouse_data import fresh_warehouse
 
@@ -28,6 +28,7 @@ from fleet_assets.mlflow_mirror.mirror import Mirrored
 from fleet_assets.model_choice.audit import Serving, state_of
 from fleet_assets.model_choice.decision import Verdict
 from fleet_assets.model_choice.pins import serving_at
+from fleet_assets.model_flow import choose as choosing
 from fleet_assets.model_flow.choose import choose_models
 from fleet_assets.model_store import model_file, save_model
 from fleet_assets.warehouse.model_registry import (
@@ -211,6 +212,66 @@ def test_the_daily_choice_replaces_a_champion_that_cannot_be_read(fleet: Fleet) 
     Artifacts(fleet.lake).write(model_file(third), b"rubbish", overwrite=True)
     assert choose().rows == [], "nothing newer would judge"
     assert fleet.serving("truck") == Serving(third)
+
+
+LOUD = {"hours": 60.0, "false_alarms": 30, "clear_faults": 50, "clear_found": 42}
+
+
+def test_a_first_model_that_is_not_good_enough_serves_nobody(fleet: Fleet) -> None:
+    known = save_model(Artifacts(fleet.lake), small_model(4), CARD)
+    figures = {"by_group": {"truck": LOUD, "van": GOOD}}
+    at = BEGIN + timedelta(days=70)
+    note_version(fleet.url, version_of(known, trained_at=at, figures=figures))
+    choose = partial(choose_models, Lake(fleet.lake), fleet.url, "schedule")
+    done = choose()
+    assert [(row.group, row.action) for row in done.rows] == [("truck", "refuse"), ("van", "first")]
+    assert "stays unserved because 0.500 false alarms" in done.told["truck"]
+    assert (
+        f"first: {known} serves from {done.rows[1].valid_from:%Y-%m-%d %H}:00 UTC on"
+        in (done.told["van"])
+    )
+    assert (fleet.serving("truck"), fleet.serving("van")) == (None, Serving(known))
+    again = choose()
+    assert again.rows == [], "the refusal stands in the audit once"
+    assert "stays unserved" in again.told["truck"]
+    told = fleet.say("promote", known, "--why", "all the same", "--group", "truck", exit_code=1)
+    assert "refused in truck, no model serves it:" in told
+    assert "stays unserved because 0.500 false alarms" in told
+    fleet.say("promote", fleet.ids[0], "--why", "a better one", "--group", "truck")
+    assert fleet.serving("truck") == Serving(fleet.ids[0])
+
+
+def test_what_cannot_be_read_costs_its_own_group_only(fleet: Fleet) -> None:
+    first, second, third = fleet.ids
+    artifacts = Artifacts(fleet.lake)
+    suv = save_model(artifacts, small_model(4), CARD)
+    note_version(
+        fleet.url,
+        version_of(suv, groups=("suv",), figures={"by_group": {"suv": GOOD}}),
+    )
+    artifacts.write(model_file(third), b"rubbish", overwrite=True)
+    fleet.say("promote", first, "--why", "the first", "--group", "truck")
+    choose = partial(choose_models, Lake(fleet.lake), fleet.url, "schedule")
+    done = choose()
+    assert [(row.group, row.action) for row in done.rows] == [("suv", "first")]
+    assert "is damaged" in done.told["truck"], "it is not compared"
+    assert "stays unserved because" in done.told["van"]
+    fleet.decide("serve", second, first, "truck")
+    fleet.say("promote", second, "--why", "newer", "--group", "truck")
+    artifacts.write(model_file(second), b"rubbish", overwrite=True)
+    done = choose()
+    assert [(row.group, row.action) for row in done.rows] == [("truck", "roll_back")]
+    assert "is damaged" in done.rows[0].why
+    assert fleet.serving("truck") == Serving(first), "the trial is over"
+
+
+def test_each_model_is_read_once(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, _, third = fleet.ids
+    fleet.say("promote", first, "--why", "the first")
+    read: list[str] = []
+    monkeypatch.setattr(choosing, "unusable", lambda _, version: read.append(version))
+    choose_models(Lake(fleet.lake), fleet.url, "schedule")
+    assert sorted(read) == sorted({first, third})
 
 
 @pytest.mark.parametrize(

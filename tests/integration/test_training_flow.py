@@ -17,6 +17,7 @@ import pytest
 import typer
 from dagster._serdes import serialize_value
 from installation import Installation
+from model_rows import GOOD
 from simulated_lake import START, simulated_lake
 from typer.testing import CliRunner
 from warehouse_data import fresh_warehouse, query, vehicle
@@ -35,8 +36,9 @@ from fleet_assets.mlflow_mirror.mirror import Mirrored
 from fleet_assets.model_choice.audit import Serving, state_of
 from fleet_assets.model_choice.decision import decide
 from fleet_assets.model_choice.evaluation_sets import evaluation_set
+from fleet_assets.model_choice.first import FirstVerdict
 from fleet_assets.model_choice.policy import policy
-from fleet_assets.model_flow import evaluate, trials
+from fleet_assets.model_flow import candidates, evaluate, trials
 from fleet_assets.model_flow.choose import choose_models
 from fleet_assets.model_flow.evaluate import compared, evaluate_challenger
 from fleet_assets.model_flow.evaluation_data import NothingToCompareError
@@ -111,8 +113,8 @@ def made(services: Installation, lake: Lake, ids: list[str]) -> ModelVersion:
 
 @pytest.fixture
 def trained(url: str, made: ModelVersion) -> str:
-    """The same model in the test's warehouse."""
-    note_version(url, made)
+    """The same model in the test's warehouse, with figures of a better one."""
+    note_version(url, replace(made, figures={"by_group": {"truck": GOOD}}))
     return made.version_id
 
 
@@ -163,6 +165,13 @@ def test_a_training_is_a_version_with_card_figures_and_plots(
     assert noted.groups == ("truck",)
     assert noted.counts["vehicles"] == VEHICLES
     assert noted.figures["held_out_days"]["faults"] > 0
+    whole, (of_truck,) = noted.figures["held_out_days"], noted.figures["by_group"].values()
+    assert of_truck["hours"] == pytest.approx(whole["hours"], abs=0.05)
+    assert of_truck["clear_faults"] == whole["clear_faults"]
+    found, alarms = of_truck["clear_found"], of_truck["false_alarms"]
+    assert found / of_truck["clear_faults"] == pytest.approx(whole["clear_recall"], rel=1e-4)
+    assert alarms / of_truck["hours"] == pytest.approx(whole["false_alarms_per_hour"], rel=1e-4)
+    assert noted.figures["of"] == "vehicles that it was trained on"
     names = Artifacts(lake.url).names(f"models/{trained}/plots")
     assert [name.rpartition("/")[2] for name in names] == [
         "faults_found.png", "importance.png", "precision_recall.png", "reliability.png",
@@ -253,11 +262,20 @@ def test_too_early_to_compare_says_how_much_there_is(lake: Lake, url: str, train
 
 def test_pairs_are_of_days_that_no_training_sees(lake: Lake, url: str, trained: str) -> None:
     span = Span(START.date(), START.date() + timedelta(days=4))
-    paired = compared(lake, url, trained, {"truck": trained}, span, "try")
+    paired = compared(lake, url, trained, {"truck": trained}, span, "try").paired
     assert paired["champion_found"].equals(paired["challenger_found"])
     assert paired["champion_alarms"].equals(paired["challenger_alarms"])
     assert paired["events"].sum() >= paired["champion_found"].sum() > 0
-    assert paired.equals(compared(lake, url, trained, {"truck": trained}, span, "try"))
+    again = compared(lake, url, trained, {"truck": trained}, span, "try")
+    assert paired.equals(again.paired)
+
+
+def test_a_champion_that_cannot_be_read_leaves_out_its_groups(
+    lake: Lake, url: str, trained: str
+) -> None:
+    span = Span(START.date(), START.date() + timedelta(days=4))
+    with pytest.raises(NothingToCompareError, match=r"fm-gone\.zip is missing"):
+        compared(lake, url, trained, {"truck": "fm-gone"}, span, "try")
 
 
 def test_days_within_incidents_leave_nothing_to_compare(
@@ -353,7 +371,17 @@ def test_a_training_failure_is_survived(
     row = read_audit(url)[-1]
     assert (row.action, row.after) == ("training_failed", Serving(trained))
     assert "the forest burns" in row.why
-    assert "no feature has drifted" in training_wanted(lake, url).reason
+    assert "drift counts from" in training_wanted(lake, url).reason
+
+
+def test_a_mistyped_set_is_no_failed_training(url: str, trained: str, platform: Platform) -> None:
+    result = dg.materialize(
+        [build_training()], resources={"platform": platform},
+        run_config=config(training_set="ts-mistyped"), raise_on_error=False,
+    )  # fmt: skip
+    assert not result.success
+    assert "no training set ts-mistyped" in str(check_of(result).metadata["why"].value)
+    assert read_audit(url) == []
 
 
 def test_too_little_data_warns(url: str, platform: Platform, tmp_path: Path,
@@ -398,6 +426,8 @@ def test_assets_of_a_whole_round(
 ) -> None:
     for module in (training_assets, model_assets):  # MLflow's own tests are elsewhere
         monkeypatch.setattr(module, "mirror", lambda *_: Mirrored(known=1))
+    good = FirstVerdict(may_serve=True, reason="it is good")  # of so few hours it is too loud
+    monkeypatch.setattr(candidates, "first_verdict", lambda *_: good)
     assert training_wanted(lake, url).is_wanted
     assets = [build_training(), build_vehicle_models(), build_model_choice(), build_feature_drift()]
     result = dg.materialize(assets, resources={"platform": platform}, run_config=config())
@@ -412,8 +442,11 @@ def test_assets_of_a_whole_round(
     assert "No model serves yet" in str(told["feature_drift"]["not tested"].value)
     for plot in ("scores", "precision recall", "reliability", "importance", "faults found"):
         assert str(told[MODEL][plot].value).startswith(f"![{plot.replace(' ', '_')}](data:image")
-    assert "first: the first model of the group" in str(told["model_choice"]["groups"].value)
-    assert state_of(read_audit(url), "truck") is not None
+    state = state_of(read_audit(url), "truck")
+    assert state is not None
+    (row,) = read_audit(url)
+    told_of_choice = str(told["model_choice"]["groups"].value)
+    assert f"first: {state.champion} serves from {row.valid_from:%Y-%m-%d %H}:00" in told_of_choice
 
 
 def check_of_name(result: dg.ExecuteInProcessResult, name: str) -> dg.AssetCheckEvaluation:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,21 @@ def test_drift_asks_once_until_what_was_trained_could_be_compared(
     assert not ask(monkeypatch, [version()], failed, drift_on(day + REST)).is_wanted
 
 
+def test_while_no_model_serves_there_is_a_training_each_day(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    day, refused = TRAINED.date(), AuditRow(
+        1, TRAINED, TRAINED, "test", "truck", "refuse", None, None, "too loud; fm-1"
+    )  # fmt: skip
+    assert not ask(monkeypatch, [version()], [refused], today=day).is_wanted
+    asked = ask(monkeypatch, [version()], [refused], today=day + timedelta(days=1))
+    assert asked.is_wanted
+    assert "no model serves" in asked.reason
+    failed = replace(failure(TRAINED + timedelta(hours=1)), before=None, after=None)
+    tried = [refused, failed]
+    assert not ask(monkeypatch, [version()], tried, today=day + timedelta(days=1)).is_wanted
+
+
 def test_drift_of_long_ago_or_of_who_does_not_serve_or_is_challenged_asks_for_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -95,7 +111,6 @@ def test_drift_of_long_ago_or_of_who_does_not_serve_or_is_challenged_asks_for_no
         assert asked.is_wanted == is_wanted
     gone = drift_on(day).with_columns(version_id=pl.lit("fm-0"))
     assert not ask(monkeypatch, [version()], SERVING, gone).is_wanted
-    assert not ask(monkeypatch, [version()], [], drift_on(day)).is_wanted
     trial = Serving("fm-1", "fm-2", "shadow")
     tried = AuditRow(
         2, TRAINED, TRAINED, "test", "truck", "challenge", Serving("fm-1"), trial, "new"

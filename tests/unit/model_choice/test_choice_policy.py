@@ -33,6 +33,7 @@ def test_the_numbers_are_those_that_were_agreed() -> None:
         (lambda p: p["comparison"]["bar"].update(most_loss=0.005), "less than a refresh may lose"),
         (lambda p: p["rollout"].update(part_days=[7, 3]), "part_days: give days in rising order"),
         (lambda p: p["rollout"].update(part_days=[]), r"rollout\.part_days"),
+        (lambda p: p["first_model"].update(least_hours=14), r"silence in less than 3 / most_false"),
         (lambda p: p["drift"].update(least_vehicles=2), r"drift\.least_vehicles"),
     ],
 )
