@@ -24,7 +24,7 @@ FEW = HeldOut(4.0, 0, 6, 5)
         (HeldOut(60.0, 6, 50, 24), None, False, "48% of 50 clear faults found (at least 50%)"),
         (HeldOut(60.0, 60, 50, 0), None, False, "1.000 false alarms"),
         (FEW, None, False, "too little data of days that no training saw"),
-        (FEW, ENOUGH, True, "of all groups that no training saw (truck alone has 4.0 of 15 vehicle-hours"),
+        (FEW, ENOUGH, True, "of all groups that no training saw (truck alone has 4.0 of 15"),
         (FEW, HeldOut(60.0, 13, 50, 40), False, "0.203 false alarms"),
         (HeldOut(4.0, 4, 6, 5), ENOUGH, False, "4 false alarms in 4.0 vehicle-hours of truck"),
         (None, ENOUGH, True, "truck alone has 0.0 of 15 vehicle-hours"),
