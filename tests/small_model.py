@@ -27,6 +27,7 @@ def small_model(seed: int = 1) -> FleetModel:
     vehicle = Vehicle(
         {"engine_rpm": Expectation("engine_rpm", columns, expected, {})},
         *([limits] * 6),
+        habits={},
         windows=20,
     )
     detector = Detector(

@@ -31,7 +31,7 @@ from fleet_assets.models.vehicle import Vehicle
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
 
-FORM: Final = 2
+FORM: Final = 3
 TRUSTED: Final = ("sklearn.tree._tree.Tree",)
 """Types that forests need beside those that skops trusts by itself; no others are read."""
 _PARTS: Final = {

@@ -17,6 +17,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from fleet_assets.models.alarms import USUAL, Persistence, threshold_for
+from fleet_assets.models.frame import matrix
+from fleet_assets.models.habits import AGAINST, HABITS, NEED
 from fleet_assets.models.kinds import HEALTHY, Namer, Voting
 
 Values = NDArray[np.float64]
@@ -39,6 +41,12 @@ class Trust:
 
     votes: Values
     confidence: Values
+
+    @property
+    def tells(self) -> bool:
+        """More votes ever meant more: otherwise no forest has seen such faults but in its own fold,
+        as where one vehicle alone has the sensor."""
+        return bool(self.confidence[-1] > self.confidence[0])
 
     def odds(self, votes: Values) -> Values:
         """log10 of the odds that a window is faulty; more votes always count a little more."""
@@ -80,12 +88,16 @@ class Detector:
         """
         shares = self.classifier.shares(evidence)
         if settling is None:
-            odds, aspect = odds_of(self.classifier, self.trusts, shares)
-            score = scored(odds, self.threshold)
+            odds, names = odds_by_aspect(self.classifier, self.trusts, shares)
+            threshold = self.threshold
         else:
-            mixed, names = mixed_odds(self, settling, shares, settling.classifier.shares(evidence))
-            odds, aspect = _highest(mixed - [settling.offsets.get(n, 0.0) for n in names], names)
-            score = scored(odds, settling.threshold)
+            odds, names = mixed_odds(self, settling, shares, settling.classifier.shares(evidence))
+            threshold = settling.threshold
+        odds, names = with_habits(odds, names, evidence, self.threshold)
+        if settling is not None:
+            odds = odds - [settling.offsets.get(name, 0.0) for name in names]
+        best, aspect = _highest(odds, names)
+        score = scored(best, threshold)
         return evidence.select("vehicle_id", "window_end").with_columns(
             score=pl.Series(score),
             confidence=pl.Series(np.interp(score, self.confidence_at, self.confidence)),
@@ -126,18 +138,21 @@ def mixed_odds(
 ) -> tuple[Values, list[str]]:
     """Odds of windows by aspect of the detector, and these: the mean of both classifiers.
 
+    Where what votes of the fleet's are worth is not known, the vehicle's count alone.
+
     Args:
         detector: of the fleet.
         settling: of the vehicle.
         shares: votes of the detector's classifier.
         own_shares: votes of the vehicle's.
     """
-    found = odds_by_aspect(detector.classifier, detector.trusts, shares)
-    own = odds_by_aspect(settling.classifier, settling.trusts, own_shares)
-    names, known = list(detector.classifier.aspects()), list(settling.classifier.aspects())
+    found, names = odds_by_aspect(detector.classifier, detector.trusts, shares)
+    own, known = odds_by_aspect(settling.classifier, settling.trusts, own_shares)
     for number, name in enumerate(names):
         if name in known:
-            found[:, number] = (found[:, number] + own[:, known.index(name)]) / 2
+            mine = own[:, known.index(name)]
+            tells = detector.trusts[name].tells
+            found[:, number] = (found[:, number] + mine) / 2 if tells else mine
     return found, names
 
 
@@ -162,17 +177,22 @@ def trusts_of(classifier: Voting, shares: Values, classes: pl.Series) -> dict[st
     return found
 
 
-def odds_of(
-    classifier: Voting, trusts: Mapping[str, Trust], shares: Values
+def with_habits(
+    odds: Values, names: list[str], evidence: pl.DataFrame, threshold: float
 ) -> tuple[Values, list[str]]:
-    """The highest odds of any aspect of each window, and the aspect.
+    """Odds by aspect, and by AGAINST those of habits: at the threshold where NEED is said.
+
+    Forests have no part in them: one number among two hundred is drowned in votes, and it speaks
+    for itself.
 
     Args:
-        classifier: names classes.
-        trusts: what votes are worth.
-        shares: votes for windows.
+        odds: by aspect.
+        names: of the aspects.
+        evidence: of the same windows.
+        threshold: of the detector.
     """
-    return _highest(odds_by_aspect(classifier, trusts, shares), list(classifier.aspects()))
+    told = np.nan_to_num(matrix(evidence, AGAINST).astype(np.float64), nan=0.0)
+    return np.hstack([odds, threshold + told - NEED]), [*names, *AGAINST]
 
 
 def _highest(odds: Values, names: list[str]) -> tuple[Values, list[str]]:
@@ -180,14 +200,21 @@ def _highest(odds: Values, names: list[str]) -> tuple[Values, list[str]]:
     return odds[np.arange(len(odds)), best], [names[n] for n in best]
 
 
-def odds_by_aspect(classifier: Voting, trusts: Mapping[str, Trust], shares: Values) -> Values:
-    """Odds of each window and aspect, in order of the aspects."""
-    return np.column_stack(
-        [
-            trusts[name].odds(shares[:, list(numbers)].sum(axis=1))
-            for name, numbers in classifier.aspects().items()
-        ]
-    )
+def odds_by_aspect(
+    classifier: Voting, trusts: Mapping[str, Trust], shares: Values
+) -> tuple[Values, list[str]]:
+    """Odds of each window and aspect by votes, and the aspects.
+
+    Args:
+        classifier: names classes.
+        trusts: what votes are worth.
+        shares: votes for windows.
+    """
+    aspects = classifier.aspects()
+    found = [
+        trusts[name].odds(shares[:, list(numbers)].sum(axis=1)) for name, numbers in aspects.items()
+    ]
+    return np.column_stack(found), list(aspects)
 
 
 def scored(odds: Values, threshold: float) -> Values:
@@ -198,8 +225,15 @@ def scored(odds: Values, threshold: float) -> Values:
 
 def _device(classifier: Voting, shares: Values, aspect: str) -> str:
     """The device of an aspect with the most votes."""
-    numbers = classifier.aspects()[aspect]
-    return classifier.classes[numbers[int(np.argmax(shares[list(numbers)]))]].split("/")[0]
+    devices = [name.split("/")[0] for name in classifier.classes]
+    if aspect in AGAINST:
+        may = HABITS[aspect.removesuffix("_against")].devices
+        numbers = [number for number, device in enumerate(devices) if device in may]
+        if not numbers:
+            return may[0]
+    else:
+        numbers = list(classifier.aspects()[aspect])
+    return devices[numbers[int(np.argmax(shares[numbers]))]]
 
 
 def budget_of(windows: pl.DataFrame, per_vehicle_day: float, step_s: float = 10.0) -> float:

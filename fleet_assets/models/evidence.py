@@ -10,6 +10,7 @@ import polars as pl
 
 from fleet_assets.models.devices import RESIDUALS_OF, inputs_of
 from fleet_assets.models.frame import INPUTS
+from fleet_assets.models.habits import AGAINST, added_up, said
 from fleet_assets.models.healthy import TARGETS
 from fleet_assets.models.vehicle import MOST_AWAY, Vehicle
 
@@ -24,8 +25,8 @@ BASIC: Final = tuple(name for name in TARGETS if name not in FOR_SETTLED)
 MOST: Final = ("most_residual", "most_residual_60s")
 """The residual of BASIC that is furthest off, whichever it is."""
 EVIDENCE: Final = (*RESIDUALS, *TRAILED, *MOST, *AWAY)
-"""Columns of evidence. Residuals are in units of what is usual for the vehicle; `…_away` is the
-input against the vehicle's healthy range."""
+"""Columns of evidence that forests look at. Residuals are in units of what is usual for the
+vehicle; `…_away` is the input against the vehicle's healthy range."""
 _GEARED: Final = ("engine_rpm", "speed")
 GROUP: Final = "group"
 """Stands for vehicles that are not known."""
@@ -52,7 +53,7 @@ def evidence(
             trains on a vehicle learns its tails, and those of a group are of many.
 
     Returns:
-        `vehicle_id`, `window_end` and EVIDENCE, in the order of the frame.
+        `vehicle_id`, `window_end`, EVIDENCE and AGAINST, in the order of the frame.
     """
     known = list(vehicles)
     groups = frame.with_row_index("row").with_columns(
@@ -65,10 +66,10 @@ def evidence(
     if not parts:
         return pl.DataFrame(
             schema={"vehicle_id": pl.String(), "window_end": frame.schema["window_end"]}
-            | dict.fromkeys(EVIDENCE, pl.Float32())
+            | dict.fromkeys((*EVIDENCE, *AGAINST), pl.Float32())
         )
     every = parts[0] if len(parts) == 1 else pl.concat(parts).sort("row")
-    return _trailed(every).select("vehicle_id", "window_end", *EVIDENCE)
+    return added_up(_trailed(every)).select("vehicle_id", "window_end", *EVIDENCE, *AGAINST)
 
 
 def _of_vehicle(frame: pl.DataFrame, vehicle: Vehicle, *, plain: bool) -> pl.DataFrame:
@@ -83,6 +84,7 @@ def _of_vehicle(frame: pl.DataFrame, vehicle: Vehicle, *, plain: bool) -> pl.Dat
     told = {"gear_support": vehicle.gear_support(frame)} | residuals
     columns = {name: told.get(name, lacking).astype(np.float32) for name in RESIDUALS}
     columns |= {name: away[:, number] for number, name in enumerate(AWAY)}
+    columns |= said(vehicle.habits, frame)
     return frame.select("row", "vehicle_id", "window_end").hstack(
         [pl.Series(name, values, nan_to_null=True) for name, values in columns.items()]
     )

@@ -19,11 +19,19 @@ import polars as pl
 from numpy.typing import NDArray
 
 from fleet_assets.models.bank import Bank
-from fleet_assets.models.detector import Settling, Trust, budget_of, mixed_odds, trusts_of
+from fleet_assets.models.detector import (
+    Settling,
+    Trust,
+    budget_of,
+    mixed_odds,
+    trusts_of,
+    with_habits,
+)
 from fleet_assets.models.device_forests import DeviceForests, fit_device_forests
 from fleet_assets.models.devices import devices_of_frame
 from fleet_assets.models.evidence import EVIDENCE, evidence
 from fleet_assets.models.fleet_model import FleetModel
+from fleet_assets.models.habits import AGAINST
 from fleet_assets.models.kinds import HEALTHY, classes_of, shares_for
 from fleet_assets.models.training import Recipe, day_folds
 from fleet_assets.models.vehicle import fit_vehicle
@@ -66,6 +74,9 @@ def settled(model: FleetModel, frame: pl.DataFrame, recipe: Recipe) -> FleetMode
     threshold = detector.threshold - min(float(np.log10(1 + VOUCHED * most)), MOST_VOUCHED)
     less = allowance(frame["window_end"], odds, threshold, most)
     offsets = dict(zip(names, less.tolist(), strict=True))
+    habits, _ = with_habits(np.empty((told.height, 0)), [], told, detector.threshold)
+    less = habit_allowance(frame["window_end"], habits, threshold, most)
+    offsets |= dict(zip(AGAINST, less.tolist(), strict=True))
     return replace(
         model,
         vehicles={**model.vehicles, who: fit_vehicle(frame, recipe.seed)},
@@ -144,6 +155,27 @@ def allowance(times: pl.Series, odds: Values, threshold: float, most_alarms: flo
             return less
     # aspects take turns within three windows: what each may do alone is too much together
     return np.asarray(less + float(together[allowed, 0]) + _OVER - threshold)
+
+
+def habit_allowance(times: pl.Series, odds: Values, threshold: float, most_alarms: float) -> Values:
+    """What has to be taken from the odds of each habit.
+
+    They follow from the alarm budget already (`habits.NEED`), so one alarm does not show that a
+    vehicle has no such habit; more than the budget allows do. A stretch is one alarm, however many
+    blocks it takes.
+
+    Args:
+        times: ends of windows, in order.
+        odds: of healthy windows, by habit, by habits of other days.
+        threshold: of the vehicle.
+        most_alarms: allowed in all of the windows.
+    """
+    blocks = _by_block(times, _persistent(odds))
+    beside = np.pad(blocks, ((1, 1), (0, 0)), constant_values=-np.inf)
+    peaks = np.where((blocks >= beside[:-2]) & (blocks > beside[2:]), blocks, -np.inf)
+    ranked = -np.sort(-peaks, axis=0)
+    allowed = min(max(int(most_alarms), 1), len(ranked) - 1)
+    return np.asarray(np.maximum(ranked[allowed] + _OVER - threshold, 0))
 
 
 def _ranked(times: pl.Series, odds: Values) -> Values:

@@ -30,9 +30,10 @@ from fleet_assets.models.detector import (
     allowed_odds,
     budget_of,
     calibrated,
-    odds_of,
+    odds_by_aspect,
     scored,
     trusts_of,
+    with_habits,
 )
 from fleet_assets.models.device_forests import fit_device_forests
 from fleet_assets.models.evidence import GROUP, evidence
@@ -303,15 +304,17 @@ def _detector(told: _Told, recipe: Recipe, fitted: Fitted) -> Detector:
         shares[rows] = shares_for(part, whole, told.evidence[rows])
     is_healthy = (told.labels["fault"] == HEALTHY).to_numpy()
     trusts = trusts_of(whole, shares, classes_of(told.labels["fault"]))
-    odds, _ = odds_of(whole, trusts, shares)
+    by_votes, names = odds_by_aspect(whole, trusts, shares)
+    odds = by_votes.max(axis=1)
     healthy = told.evidence.filter(pl.Series(is_healthy)).with_columns(
         odds=pl.Series(odds[is_healthy])
     )
     healthy = healthy.sort("vehicle_id", "window_end")
     most = budget_of(healthy, recipe.alarms_per_vehicle_day)
     threshold = allowed_odds(healthy, healthy["odds"].to_numpy(), most)
+    every, _ = with_habits(by_votes, names, told.evidence, threshold)
     confidence_at, confidence = calibrated(
-        scored(odds, threshold), ~is_healthy, recipe.faulty_share
+        scored(every.max(axis=1), threshold), ~is_healthy, recipe.faulty_share
     )
     namer = fit_namer(told.evidence, told.labels, recipe.seed)
     return Detector(whole, namer, trusts, threshold, confidence_at, confidence)

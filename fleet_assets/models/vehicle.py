@@ -11,14 +11,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from fleet_assets.models.frame import INPUTS, Matrix, matrix
+from fleet_assets.models.habits import STEADY, Table, fit_habits
 from fleet_assets.models.healthy import Expectation, chosen_windows, expectations, of_others
 from fleet_assets.models.scale import placed
 
 Values = NDArray[np.float64]
 MOST_AWAY: Final = 20.0
 """Numbers that compare with the vehicle are cut here."""
-STEADY: Final = 0.1
-"""A gear is held where ln(rpm/mph) moves by no more than this within a step."""
 GEAR_WIDTH: Final = 0.03
 """Ratios so far from each other, in ln, are of one gear."""
 LEAST_GEARS: Final = 100
@@ -41,6 +40,7 @@ class Vehicle:
         high: the 98th.
         highest: the 99.8th.
         gears: ln(rpm/mph) of steps in which a gear was held, in order; few or none: not known.
+        habits: see `habits.fit_habits`.
         windows: how many healthy windows it was made from.
     """
 
@@ -51,6 +51,7 @@ class Vehicle:
     high: Values
     highest: Values
     gears: Values
+    habits: Mapping[str, Table]
     windows: int
 
     def away(self, frame: pl.DataFrame, *, tails: bool = True) -> Matrix:
@@ -81,23 +82,29 @@ def fit_vehicle(frame: pl.DataFrame, seed: int) -> Vehicle:
         frame: its model frame without known faults.
         seed: the same one gives the same vehicle.
     """
-    return _made(frame, expectations(frame, seed), _gears(frame, seed))
+    return _made(frame, expectations(frame, seed), _gears(frame, seed), fit_habits(frame))
 
 
 def fit_group(frame: pl.DataFrame, seed: int) -> Vehicle:
     """Learns what stands for vehicles of a group that are not known yet.
 
-    Its quantiles say how far it is off for a vehicle that it has not seen; gears are not known.
+    Its quantiles say how far it is off for a vehicle that it has not seen; gears and habits are not
+    known.
 
     Args:
         frame: healthy windows of the group's vehicles.
         seed: as of `fit_vehicle`.
     """
     made = of_others(frame, seed, expectations(frame, seed))
-    return _made(frame, made, np.empty(0))
+    return _made(frame, made, np.empty(0), {})
 
 
-def _made(frame: pl.DataFrame, told: Mapping[str, Expectation], gears: Values) -> Vehicle:
+def _made(
+    frame: pl.DataFrame,
+    told: Mapping[str, Expectation],
+    gears: Values,
+    habits: Mapping[str, Table],
+) -> Vehicle:
     chosen = chosen_windows(frame, 0, most=20_000)
     rows = matrix(chosen, INPUTS).astype(np.float64)
     lowest, low, usual, high, highest = (np.full(len(INPUTS), np.nan) for _ in range(5))
@@ -107,7 +114,7 @@ def _made(frame: pl.DataFrame, told: Mapping[str, Expectation], gears: Values) -
     least = np.array([_floor(name) for name in INPUTS])
     least = np.maximum(least, 0.02 * np.maximum(high - low, np.abs(usual) * 0.1))
     low, high = np.minimum(low, usual - least), np.maximum(high, usual + least)
-    return Vehicle(told, lowest, low, usual, high, highest, gears, frame.height)
+    return Vehicle(told, lowest, low, usual, high, highest, gears, habits, frame.height)
 
 
 def _floor(name: str) -> float:

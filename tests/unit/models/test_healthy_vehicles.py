@@ -11,6 +11,7 @@ import pytest
 from fleet_assets.models.evidence import EVIDENCE, GROUP, evidence
 from fleet_assets.models.forests import predict
 from fleet_assets.models.frame import matrix
+from fleet_assets.models.habits import AGAINST
 from fleet_assets.models.healthy import MOST_WINDOWS, chosen_windows, expectations
 from fleet_assets.models.vehicle import Vehicle, fit_group, fit_vehicle
 from tests.model_data import frame_of, healthy_days, telemetry_days
@@ -102,7 +103,7 @@ def test_evidence_keeps_rows_and_uses_the_group_for_strangers(vehicle: Vehicle) 
     both = pl.concat([mine, stranger])
     found = evidence(both, {"v1": vehicle, GROUP: group})
     assert found.select("vehicle_id", "window_end").equals(both.select("vehicle_id", "window_end"))
-    assert found.columns == ["vehicle_id", "window_end", *EVIDENCE]
+    assert found.columns == ["vehicle_id", "window_end", *EVIDENCE, *AGAINST]
     alone = evidence(stranger, {GROUP: group})
     assert found.filter(pl.col("vehicle_id") == "v9").equals(alone)
 

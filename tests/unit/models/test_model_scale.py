@@ -15,7 +15,7 @@ from fleet_assets.models.evidence import EVIDENCE, evidence_of
 from fleet_assets.models.frame import INPUTS
 from fleet_assets.models.healthy import TARGETS
 from fleet_assets.models.scale import placed
-from fleet_assets.models.settling import allowance
+from fleet_assets.models.settling import allowance, habit_allowance
 
 
 def test_marks_lie_at_whole_numbers() -> None:
@@ -92,3 +92,14 @@ def test_less_than_one_allowed_alarm_takes_more() -> None:
     odds = np.full((300, 1), 2.0)
     tenth, one = (allowance(times(300), odds, 1.0, most)[0] for most in (0.1, 0.99))
     assert tenth - one == pytest.approx(np.log10(9.9), abs=1e-3)
+
+
+def test_one_alarm_of_a_habit_is_borne_however_long_two_are_not() -> None:
+    odds = np.full((1200, 2), -3.0)
+    odds[100:250] = 4.0  # over three blocks
+    assert habit_allowance(times(1200), odds, 1.0, 0.1).tolist() == [0, 0]
+    odds[600:605, 1] = 2.0
+    less = habit_allowance(times(1200), odds, 1.0, 0.1)
+    assert less[0] == 0
+    assert less[1] == pytest.approx(1, abs=1e-3)
+    assert habit_allowance(times(1200), odds, 1.0, 2.5).tolist() == [0, 0]
