@@ -62,7 +62,7 @@ class TrainingConfig(Config):
     )
     hours: float = Field(default=1000, gt=0, description="Healthy vehicle-hours in all.")
     faulty_hours: float = Field(
-        default=1500, gt=0, description="Vehicle-hours that faults are injected into."
+        default=3000, gt=0, description="Vehicle-hours that faults are injected into."
     )
     made_by: str = Field(default=BY, description="Who asks for it; stands in registry and audit.")
 

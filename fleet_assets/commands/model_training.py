@@ -39,7 +39,7 @@ def train(
     hours: Annotated[float, typer.Option("--hours", help="Healthy vehicle-hours in all.")] = 1000,
     faulty_hours: Annotated[
         float, typer.Option("--faulty-hours", help="Vehicle-hours that faults are injected into.")
-    ] = 1500,
+    ] = 3000,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was made as JSON.")] = False,
 ) -> None:
     """Make a training set, train a version on it, and keep it. It serves nobody yet.

@@ -71,7 +71,7 @@ class SetSettings:
     most_vehicles: int = 125
     hours: float = 1000.0
     hours_of_vehicle: tuple[float, float] = (8.0, 40.0)
-    faulty_hours: float = 1500.0
+    faulty_hours: float = 3000.0
     passes: tuple[int, int] = (8, 6)
     virtual_each: int = MOST_EACH
 
