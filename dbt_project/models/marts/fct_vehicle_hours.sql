@@ -56,7 +56,11 @@ select
     hours.missing_fuel_level,
     hours.missing_gps,
     hours.missing_accelerometer,
-    (hours.hour_start at time zone coalesce(versions.time_zone, 'UTC'))::date as date_local
+    -- of its middle, as the rules count hours of days
+    (
+        (hours.hour_start + interval '30 minutes')
+        at time zone coalesce(versions.time_zone, 'UTC')
+    )::date as date_local
 from hours
 left join versions
     on

@@ -14,7 +14,7 @@ update marts.fct_vehicle_hours as hours
 set
     fleet_id = versions.fleet_id,
     vehicle_type = versions.vehicle_type,
-    date_local = (hours.hour_start at time zone versions.time_zone)::date
+    date_local = ((hours.hour_start + interval '30 minutes') at time zone versions.time_zone)::date
 from warehouse.vehicles_history as versions
 where
     versions.id = hours.vehicle_id
