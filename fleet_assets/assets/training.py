@@ -64,6 +64,10 @@ class TrainingConfig(Config):
     faulty_hours: float = Field(
         default=3000, gt=0, description="Vehicle-hours that faults are injected into."
     )
+    virtual_each: int = Field(
+        default=SetSettings.virtual_each, ge=0, description="Most virtual vehicles of a real one,"
+        " where a type has few real ones; 0: none.",
+    )  # fmt: skip
     made_by: str = Field(default=BY, description="Who asks for it; stands in registry and audit.")
 
     def settings(self) -> SetSettings:
@@ -71,7 +75,7 @@ class TrainingConfig(Config):
         last = None if self.last_day is None else date.fromisoformat(self.last_day)
         return SetSettings(
             self.span_days, last, self.seed, self.most_vehicles, self.hours,
-            faulty_hours=self.faulty_hours,
+            faulty_hours=self.faulty_hours, virtual_each=self.virtual_each,
         )  # fmt: skip
 
 

@@ -40,6 +40,14 @@ def train(
     faulty_hours: Annotated[
         float, typer.Option("--faulty-hours", help="Vehicle-hours that faults are injected into.")
     ] = 3000,
+    virtual_each: Annotated[
+        int,
+        typer.Option(
+            "--virtual-each",
+            min=0,
+            help="Most virtual vehicles of a real one, where a type has few real ones; 0: none.",
+        ),
+    ] = 5,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was made as JSON.")] = False,
 ) -> None:
     """Make a training set, train a version on it, and keep it. It serves nobody yet.
@@ -65,7 +73,13 @@ def train(
     settings = Settings()
     url, lake = service_address("postgres_url", settings), Lake(settings.lake_root)
     wanted = SetSettings(
-        span_days, _day(last_day), seed, vehicles, hours, faulty_hours=faulty_hours
+        span_days,
+        _day(last_day),
+        seed,
+        vehicles,
+        hours,
+        faulty_hours=faulty_hours,
+        virtual_each=virtual_each,
     )
     console = Console(stderr=True)
     columns = (
@@ -142,7 +156,14 @@ def evaluate(
             console.print(f"  {reason}", highlight=False)
 
 
-_OF_A_NEW_SET: Final = ("span_days", "last_day", "vehicles", "hours", "faulty_hours")
+_OF_A_NEW_SET: Final = (
+    "span_days",
+    "last_day",
+    "vehicles",
+    "hours",
+    "faulty_hours",
+    "virtual_each",
+)
 
 
 def _refuse_with_a_set(context: typer.Context) -> None:

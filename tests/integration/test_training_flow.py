@@ -335,7 +335,8 @@ def platform(monkeypatch: pytest.MonkeyPatch, lake: Lake, url: str, tmp_path: Pa
 
 
 def config(**more: Any) -> dict[str, Any]:
-    small = {"last_day": "2026-03-04", "hours": 20.0, "faulty_hours": 60.0, "made_by": "test"}
+    small = {"last_day": "2026-03-04", "hours": 20.0, "faulty_hours": 60.0, "virtual_each": 0}
+    small |= {"made_by": "test"}
     return {"ops": {STEP: {"config": small | more}}}
 
 
