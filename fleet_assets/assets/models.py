@@ -113,6 +113,12 @@ def build_feature_drift() -> AssetsDefinition:
                 asset_key=DRIFT, check_name=CHECK, passed=True, metadata=not_tested
             )
             return
+        except Exception as error:  # a report must not hold up refits and the choice
+            context.log.exception("the drift report failed")
+            why = {"why": MetadataValue.text(f"{type(error).__name__}: {error}")}
+            yield MaterializeResult(asset_key=DRIFT, metadata=why)
+            yield AssetCheckResult(asset_key=DRIFT, check_name=CHECK, passed=False, metadata=why)
+            return
         yield MaterializeResult(asset_key=DRIFT, metadata=drift_metadata(day, told))
         alarms = sum(each.report.alarms.height for each in told.found)
         types = sorted({name for each in told.found for name in each.report.types_to_train})

@@ -375,6 +375,24 @@ def test_a_training_failure_is_survived(
     assert "drift counts from" in training_wanted(lake, url).reason
 
 
+def test_a_drift_report_that_fails_holds_up_nothing(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("the disk is gone")
+
+    monkeypatch.setattr(model_assets, "drift_reports", broken)
+    result = dg.materialize(
+        [build_feature_drift(), build_vehicle_models()], resources={"platform": platform}
+    )
+    assert result.success
+    found = check_of_name(result, "drift")
+    assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert "the disk is gone" in str(found.metadata["why"].value)
+    made = {event.asset_key for event in result.get_asset_materialization_events()}
+    assert dg.AssetKey("vehicle_models") in made
+
+
 def test_a_mistyped_set_is_no_failed_training(url: str, trained: str, platform: Platform) -> None:
     result = dg.materialize(
         [build_training()], resources={"platform": platform},
