@@ -31,7 +31,7 @@ HOUR = "2026-01-31T05"
 NUMBERS = itertools.count()
 OF_FLEETS = (
     "dim_vehicles", "dim_fleets", "fct_vehicle_hours", "fct_vehicle_days", "fct_trips",
-    "fct_anomalies", "mart_fleet_days", "mart_vehicle_features",
+    "fct_anomalies", "fct_harsh_events", "mart_fleet_days", "mart_vehicle_features",
 )  # fmt: skip
 
 
@@ -62,8 +62,8 @@ def marts(services: Installation, tmp_path_factory: pytest.TempPathFactory) -> M
         for v, i, driver in both
     ]  # fmt: skip
     anomalies = [
-        same | {"vehicle_id": v, "anomaly_id": i, "finding_id": i, "anomaly_type": "idling",
-                "condition": "R01", "rule_id": "R01", "severity": "low", "state": "closed",
+        same | {"vehicle_id": v, "anomaly_id": i, "finding_id": i, "anomaly_type": "harsh_braking",
+                "condition": "R05", "rule_id": "R05", "severity": "low", "state": "closed",
                 "source": "rule", "severity_history": "[]", "evidence": "{}",
                 "detected_at": start, "confidence": 1.0}
         for v, i, _ in both

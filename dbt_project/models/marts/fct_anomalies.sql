@@ -22,6 +22,7 @@ select
     anomalies.finding_id,
     anomalies.vehicle_id,
     trip.trip_id,
+    trip.driver_id,
     anomalies.anomaly_type,
     anomalies.rule_id,
     anomalies.rule_version,
@@ -55,7 +56,9 @@ left join versions
         and anomalies.started_at >= versions.valid_from
         and anomalies.started_at < versions.valid_to
 left join lateral (
-    select found.trip_id
+    select
+        found.trip_id,
+        found.driver_id
     from trips_rows as found
     where
         found.vehicle_id = anomalies.vehicle_id
