@@ -9,10 +9,12 @@ from typing import Final
 
 import polars as pl
 
+from fleet_assets.lake.artifacts import Artifacts
 from fleet_assets.lake.store import Lake
 from fleet_assets.lake.training_data import days_with_data, driven_days, newest_span
 from fleet_assets.model_choice.audit import AuditRow, state_of
 from fleet_assets.model_flow.groups import groups_of_register
+from fleet_assets.model_store import read_card
 from fleet_assets.warehouse.model_registry import drift_rows, read_audit, versions
 
 LEAST_HOURS: Final = 4
@@ -42,7 +44,8 @@ def training_wanted(lake: Lake, postgres_url: str, today: date | None = None) ->
     """Looks at versions, the audit and the newest drift reports.
 
     While no model serves, because what was trained was not good enough or too little was known of
-    it, there is a training each day.
+    it, there is a training each day. A champion that cannot be read any more, as after an upgrade,
+    is replaced at once if there is nothing newer.
 
     Reports count that are about who serves now, and not while a challenger is on trial there: it
     was trained on newer days, and another one could not be tried before it. A training that failed
@@ -68,6 +71,10 @@ def training_wanted(lake: Lake, postgres_url: str, today: date | None = None) ->
             return Wanted(False, "the last training failed; the schedule tries it again")
         tried = known[0].trained_at.date()
         return Wanted(today > tried, f"no model serves; the last training was on {tried}")
+    if why := _unusable(lake, known[0].version_id, audit):
+        if failed and failed[-1].made_at > known[0].trained_at:
+            return Wanted(False, "the last training failed; the schedule tries it again")
+        return Wanted(True, f"{why}; it serves and judges nothing, and there is no newer one")
     newest = max([known[0].trained_at, *(row.made_at for row in failed)]).date()
     since = max(newest + REST, today - COUNTS)
     if today < since:
@@ -96,6 +103,17 @@ def standing(rows: pl.DataFrame, audit: Sequence[AuditRow]) -> pl.DataFrame:
     keys = {name: rows.schema[name] for name in ("vehicle_type", "version_id")}
     whose = pl.DataFrame(alone, schema=keys, orient="row")
     return rows.join(whose, on=list(keys), how="semi", maintain_order="left")
+
+
+def _unusable(lake: Lake, newest: str, audit: Sequence[AuditRow]) -> str | None:
+    """Why the newest version judges nothing although it serves; None: it does not, or all is well.
+
+    An older champion that cannot be read waits for the choice: the newest takes its place.
+    """
+    states = (state_of(audit, group) for group in {row.group for row in audit})
+    if not any(state is not None and state.champion == newest for state in states):
+        return None
+    return read_card(Artifacts(lake.url), newest)[1]
 
 
 def _driven_hours(lake: Lake, postgres_url: str) -> int:

@@ -46,6 +46,7 @@ def ask(
     drift: pl.DataFrame | None = None,
     hours: int = 0,
     today: date | None = None,
+    problem: str | None = None,
 ) -> wanted.Wanted:
     known = NOTED_DRIFT_SCHEMA.to_frame() if drift is None else drift
     answers: dict[str, Any] = {
@@ -55,6 +56,7 @@ def ask(
     for name, value in answers.items():
         monkeypatch.setattr(wanted, name, lambda *_, value=value: value)
     monkeypatch.setattr(wanted, "_driven_hours", lambda *_: hours)
+    monkeypatch.setattr(wanted, "read_card", lambda *_: ({}, problem))
     return training_wanted(Lake("nowhere"), "nothing", today or TRAINED.date() + REST)
 
 
@@ -99,6 +101,20 @@ def test_while_no_model_serves_there_is_a_training_each_day(
     failed = replace(failure(TRAINED + timedelta(hours=1)), before=None, after=None)
     tried = [refused, failed]
     assert not ask(monkeypatch, [version()], tried, today=day + timedelta(days=1)).is_wanted
+
+
+def test_a_champion_that_cannot_be_read_any_more_asks_unless_something_newer_is_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    problem = "fm-1 cannot be used: the model has form 2, not 3: train it anew."
+    found = ask(monkeypatch, [version()], SERVING, problem=problem, today=TRAINED.date())
+    assert found.is_wanted
+    assert problem in found.reason
+    newer = replace(version(TRAINED + timedelta(hours=1)), version_id="fm-2")
+    assert not ask(monkeypatch, [newer, version()], SERVING, problem=problem).is_wanted
+    broken = [*SERVING, failure(TRAINED + timedelta(hours=1))]
+    found = ask(monkeypatch, [version()], broken, problem=problem)
+    assert (found.is_wanted, "schedule" in found.reason) == (False, True)
 
 
 def test_drift_of_long_ago_or_of_who_does_not_serve_or_is_challenged_asks_for_nothing(
