@@ -89,7 +89,7 @@ def content(url: str) -> dict[str, list[tuple[Any, ...]]]:
     return {mart: sorted(query(url, f"select t::text from marts.{mart} t")) for mart in MARTS}
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.soak)])
 def test_marts_by_touched_windows_equal_a_full_rebuild(
     services: Installation, tmp_path: Path, seed: int
 ) -> None:
