@@ -32,8 +32,9 @@ def build_training_sensor(
         minimum_interval_seconds=INTERVAL_SECONDS,
         default_status=DefaultSensorStatus.RUNNING,
         description="Asks for the first training once there are"
-        f" {LEAST_HOURS} driven vehicle-hours, and for one when features have drifted since the"
-        " last. The schedule trains weekly besides.",
+        f" {LEAST_HOURS} driven vehicle-hours, for one a day while no model serves, for one when"
+        " who serves cannot be read any more, and when features have drifted since the last. The"
+        " schedule trains weekly besides.",
     )
     def training_sensor(context: SensorEvaluationContext) -> RunRequest | SkipReason:
         if unfinished_runs(context.instance, TRAIN):

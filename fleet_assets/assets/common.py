@@ -121,6 +121,18 @@ def loaded_spec(
     )
 
 
+def by_hand_spec(table: str, group: str, description: str) -> AssetSpec:
+    """Spec of a table of the warehouse that commands or other loads write, no step of its own."""
+    return AssetSpec(
+        key=warehouse_key(table),
+        description=description,
+        group_name=group,
+        owners=OWNERS,
+        kinds={"postgres"},
+        metadata={"dagster/table_name": f"fleet.warehouse.{table}"},
+    )
+
+
 def listed(lines: Sequence[str]) -> MetadataValue[Any]:
     """Findings as a list, or the plain word none."""
     if not lines:

@@ -25,9 +25,9 @@ from fleet_assets.assets.common import (
     KAFKA_TOPIC,
     LAKE,
     OWNERS,
+    by_hand_spec,
     lake_spec,
     markdown_table,
-    warehouse_key,
 )
 from fleet_assets.assets.ledger import partition_metadata
 from fleet_assets.assets.platform import Platform
@@ -141,13 +141,7 @@ def ingest_assets(partitions_def: HourlyPartitionsDefinition) -> list[AssetSpec]
     raw = lake_spec("raw_telemetry", INGEST, [KAFKA_TOPIC], partitions_def=partitions_def)
     landings = lake_spec("landings", INGEST, [KAFKA_TOPIC], partitions_def=None)
     register = [
-        AssetSpec(
-            key=warehouse_key(table),
-            description=text,
-            group_name=INGEST,
-            owners=OWNERS,
-            kinds={"postgres"},
-        )
+        by_hand_spec(table, INGEST, text)
         for table, text in (
             ("vehicles", "The vehicle register, kept by `fleet vehicles import`."),
             ("vehicles_history", "Each version of each vehicle of the register, with its times."),

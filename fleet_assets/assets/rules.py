@@ -7,7 +7,6 @@ from dagster import (
     AssetExecutionContext,
     AssetKey,
     AssetsDefinition,
-    AssetSpec,
     BackfillPolicy,
     Config,
     HourlyPartitionsDefinition,
@@ -18,8 +17,8 @@ from dagster import (
 from pydantic import Field
 
 from fleet_assets.assets.common import (
-    OWNERS,
     RULES,
+    by_hand_spec,
     lake_spec,
     loaded_spec,
     warehouse_key,
@@ -55,14 +54,7 @@ _WAREHOUSE = ("anomalies", *COPIED)
 _SPECS = (*map(AssetKey, _LAKE), *map(warehouse_key, _WAREHOUSE))
 
 BY_HAND = [
-    AssetSpec(
-        key=warehouse_key(table),
-        description=text,
-        group_name=RULES,
-        owners=OWNERS,
-        kinds={"postgres"},
-        metadata={"dagster/table_name": f"fleet.warehouse.{table}"},
-    )
+    by_hand_spec(table, RULES, text)
     for table, text in (
         ("anomaly_feedback", "What people say of anomalies: `fleet anomalies mark`."),
         ("rule_catalogue", "The rules in force now, for the marts; written with each load."),

@@ -50,19 +50,28 @@ class TrainingConfig(Config):
         description="Train on this set (`ts-…`), which is there already; unset: make one.",
     )
     span_days: int = Field(
-        default=30, ge=1, description="Days back from the newest closed one that vehicles and days"
-        " are chosen from.",
+        default=SetSettings.span_days, ge=1, description="Days back from the newest closed"
+        " one that vehicles and days are chosen from.",
     )  # fmt: skip
     last_day: str | None = Field(
         default=None, description="Newest day (2026-11-30, UTC); unset: the newest closed one."
     )
-    seed: int = Field(default=1, description="Another one chooses other vehicles, days and faults.")
-    most_vehicles: int = Field(
-        default=125, ge=1, description="Vehicles in the set; others are made known day by day."
+    seed: int = Field(
+        default=SetSettings.seed,
+        description="Another one chooses other vehicles, days and faults.",
     )
-    hours: float = Field(default=1000, gt=0, description="Healthy vehicle-hours in all.")
+    most_vehicles: int = Field(
+        default=SetSettings.most_vehicles,
+        ge=1,
+        description="Vehicles in the set; others are made known day by day.",
+    )
+    hours: float = Field(
+        default=SetSettings.hours, gt=0, description="Healthy vehicle-hours in all."
+    )
     faulty_hours: float = Field(
-        default=3000, gt=0, description="Vehicle-hours that faults are injected into."
+        default=SetSettings.faulty_hours,
+        gt=0,
+        description="Vehicle-hours that faults are injected into.",
     )
     virtual_each: int = Field(
         default=SetSettings.virtual_each, ge=0, description="Most virtual vehicles of a real one,"

@@ -170,7 +170,9 @@ def _refuse_with_a_set(context: typer.Context) -> None:
     given = [name for name in _OF_A_NEW_SET if _is_given(context, name)]
     if given:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-        raise typer.BadParameter(f"{options}: a training set that is there keeps what it is of.")
+        raise typer.BadParameter(
+            f"{options}: for a new training set only; leave it out, or leave out --training-set."
+        )
 
 
 def _is_given(context: typer.Context, name: str) -> bool:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 import polars as pl
 
+from fleet_assets.errors import FleetError
 from fleet_assets.lake.artifacts import Artifacts
 from fleet_assets.lake.store import Lake
 from fleet_assets.lake.training_data import days_with_data, driven_days, newest_span
@@ -113,7 +115,18 @@ def _unusable(lake: Lake, newest: str, audit: Sequence[AuditRow]) -> str | None:
     states = (state_of(audit, group) for group in {row.group for row in audit})
     if not any(state is not None and state.champion == newest for state in states):
         return None
-    return read_card(Artifacts(lake.url), newest)[1]
+    try:
+        _read(lake.url, newest)
+    except FleetError as error:
+        return str(error)
+    return None
+
+
+@lru_cache(maxsize=8)
+def _read(lake_url: str, version_id: str) -> None:
+    """Reads a version once in a process: files by hash do not change. What fails is read anew."""
+    if problem := read_card(Artifacts(lake_url), version_id)[1]:
+        raise FleetError(problem)
 
 
 def _driven_hours(lake: Lake, postgres_url: str) -> int:

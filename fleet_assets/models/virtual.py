@@ -24,8 +24,9 @@ from fleet_assets.injection.stretches import M_PER_DEGREE
 from fleet_assets.models.made_up import Drive, Values, followed, wandering, with_made_up
 from fleet_assets.models.steps import SIGNALS
 
-MARK: Final = "~"
-"""Stands between the id of the real vehicle and the number of the virtual one."""
+MARK: Final = "\x1f"
+"""Stands between the id of the real vehicle and the number of the virtual one. No real id holds it:
+the contract allows no control characters."""
 LEAST_ROWS: Final = 200
 """Vehicles with fewer messages have no virtual ones."""
 ENOUGH: Final = 36

@@ -305,7 +305,7 @@ def test_what_cannot_be_promoted_is_said(fleet: Fleet) -> None:
 def test_a_set_that_is_there_is_not_given_another_span(fleet: Fleet) -> None:
     words = ["train", "--training-set", "ts-0123456789ab", "--span-days", "3", "--hours", "5"]
     told = fleet.say(*words, exit_code=2)
-    assert "--span-days, --hours: a training set that is there" in " ".join(told.split())
+    assert "--span-days, --hours: for a new training set only" in " ".join(told.split())
 
 
 def test_the_pages_of_mlflow_are_there_until_ctrl_c(fleet: Fleet) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from inspect import signature
 from pathlib import Path
 
 import polars as pl
 import pytest
 from simulated_lake import START, late, simulated_lake
 
+from fleet_assets.assets.training import TrainingConfig
+from fleet_assets.commands.model_training import train
 from fleet_assets.errors import FleetError
 from fleet_assets.features.kernel import feature_windows
 from fleet_assets.injection.catalogue import read_catalogue
@@ -66,6 +69,17 @@ def test_the_same_inputs_have_the_same_name_others_another(
     other_seed = make_training_set(lake, types, NO_FEEDBACK, replace(SMALL, seed=2))
     assert other_seed != again
     assert not read_training_set(lake.url, other_seed).healthy.equals(made.healthy)
+
+
+def test_shell_and_ui_make_the_same_set_by_default() -> None:
+    assert TrainingConfig().settings() == SetSettings()
+    told = {name: each.default for name, each in signature(train).parameters.items()}
+    options = {
+        "span_days": "span_days", "seed": "seed", "vehicles": "most_vehicles", "hours": "hours",
+        "faulty_hours": "faulty_hours", "virtual_each": "virtual_each",
+    }  # fmt: skip
+    for option, setting in options.items():
+        assert told[option] == getattr(SetSettings(), setting), option
 
 
 def test_other_telemetry_has_another_name(tmp_path: Path) -> None:

@@ -57,6 +57,7 @@ def ask(
         monkeypatch.setattr(wanted, name, lambda *_, value=value: value)
     monkeypatch.setattr(wanted, "_driven_hours", lambda *_: hours)
     monkeypatch.setattr(wanted, "read_card", lambda *_: ({}, problem))
+    wanted._read.cache_clear()
     return training_wanted(Lake("nowhere"), "nothing", today or TRAINED.date() + REST)
 
 
@@ -115,6 +116,24 @@ def test_a_champion_that_cannot_be_read_any_more_asks_unless_something_newer_is_
     broken = [*SERVING, failure(TRAINED + timedelta(hours=1))]
     found = ask(monkeypatch, [version()], broken, problem=problem)
     assert (found.is_wanted, "schedule" in found.reason) == (False, True)
+
+
+def test_a_version_that_can_be_read_is_read_once_one_that_cannot_each_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reads: list[str] = []
+
+    def read(_: object, version_id: str) -> tuple[dict[str, Any], str | None]:
+        reads.append(version_id)
+        return {}, None if version_id == "fm-1" else "damaged"
+
+    monkeypatch.setattr(wanted, "read_card", read)
+    wanted._read.cache_clear()
+    for name in ("fm-1", "fm-1", "fm-2", "fm-2"):
+        serving = [replace(SERVING[0], after=Serving(name))]
+        problem = wanted._unusable(Lake("nowhere"), name, serving)
+        assert problem == (None if name == "fm-1" else "damaged")
+    assert reads == ["fm-1", "fm-2", "fm-2"]
 
 
 def test_drift_of_long_ago_or_of_who_does_not_serve_or_is_challenged_asks_for_nothing(

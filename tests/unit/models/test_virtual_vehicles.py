@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import polars as pl
 import pytest
 
+from fleet_assets.contracts.columns import VEHICLE_ID
 from fleet_assets.contracts.signals import SIGNAL_BY_NAME
 from fleet_assets.injection.stretches import M_PER_DEGREE
 from fleet_assets.models.made_up import followed
@@ -13,8 +16,10 @@ from fleet_assets.models.steps import SIGNALS
 from fleet_assets.models.virtual import (
     ENOUGH,
     LEAST_ROWS,
+    MARK,
     MOST_EACH,
     how_many,
+    is_real,
     real_of,
     virtual_vehicles,
 )
@@ -34,9 +39,17 @@ def told(telemetry: pl.DataFrame) -> pl.DataFrame:
 
 
 def test_each_is_named_after_its_real_vehicle(told: pl.DataFrame) -> None:
-    assert told["vehicle_id"].unique().sort().to_list() == sorted(f"v1~{n}" for n in range(12))
+    assert told["vehicle_id"].unique().sort().to_list() == sorted(f"v1{MARK}{n}" for n in range(12))
     assert real_of(told["vehicle_id"]).unique().to_list() == ["v1"]
     assert real_of(pl.Series(["v1", "v2"])).to_list() == ["v1", "v2"]
+
+
+def test_no_vehicle_that_the_register_allows_is_taken_for_a_virtual_one() -> None:
+    pattern = str(VEHICLE_ID.pattern)
+    assert not re.match(pattern, f"v1{MARK}0")
+    ids = ["van~3", "a|b", "v1~0", "Ü-1", "x y"]
+    assert all(re.match(pattern, name) for name in ids)
+    assert is_real(pl.DataFrame({"vehicle_id": ids})).all()
 
 
 def test_the_same_seed_gives_the_same_ones_whoever_else_is_there(
