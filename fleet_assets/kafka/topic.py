@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterable, Mapping
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -20,14 +18,13 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from fleet_assets.errors import FleetError
-from fleet_assets.kafka.problems import Problems, is_final, kafka_failed
+from fleet_assets.kafka.answers import answer
+from fleet_assets.kafka.problems import Problems, kafka_failed
 from fleet_assets.telemetry.source import Source
 
 _TIMEOUT_S: Final = 10.0
 _EARLIEST: Final = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 _LATEST: Final = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-_REFUSED_S: Final = 2.0
-"""How long a refused login or certificate is hoped to be one broker's only."""
 _log = logging.getLogger(__name__)
 
 
@@ -135,7 +132,7 @@ def topic_state(broker: Broker, topic: str) -> TopicState:
     """
     admin = broker.admin()
     asked = admin.describe_cluster(request_timeout=_TIMEOUT_S)
-    cluster_id = _answer(admin, broker, asked, "describing the cluster").cluster_id
+    cluster_id = answer(admin, broker, asked, "describing the cluster").cluster_id
     topic_id, partitions = describe(admin, broker, topic)
     low, _ = _offsets(admin, topic, partitions, _EARLIEST)
     stable, silent = _offsets(admin, topic, partitions, _LATEST)
@@ -160,7 +157,7 @@ def topic_exists(broker: Broker, topic: str) -> bool:
     """
     admin = broker.admin()
     try:
-        _answer(
+        answer(
             admin,
             broker,
             admin.describe_cluster(request_timeout=_TIMEOUT_S),
@@ -178,7 +175,7 @@ def describe(admin: AdminClient, broker: Broker, topic: str) -> tuple[str, list[
         FleetError: Kafka does not answer, or has no such topic.
     """
     asked = admin.describe_topics(TopicCollection([topic]), request_timeout=_TIMEOUT_S)
-    found = _answer(admin, broker, asked[topic], f"topic {topic!r}")
+    found = answer(admin, broker, asked[topic], f"topic {topic!r}")
     return str(found.topic_id), sorted(partition.id for partition in found.partitions)
 
 
@@ -212,24 +209,9 @@ def _offsets(
     found: dict[int, int] = {}
     silent: dict[int, KafkaException] = {}
     answers = admin.list_offsets(asked, isolation_level=isolation, request_timeout=_TIMEOUT_S)
-    for place, answer in answers.items():
+    for place, told in answers.items():
         try:
-            found[place.partition] = answer.result().offset
+            found[place.partition] = told.result().offset
         except KafkaException as error:
             silent[place.partition] = error
     return found, silent
-
-
-def _answer(admin: AdminClient, broker: Broker, asked: Future[Any], doing: str) -> Any:
-    """What the question is answered with; does not wait where the settings are wrong."""
-    patience = time.monotonic() + _REFUSED_S
-    while True:
-        try:
-            return asked.result(timeout=0.1)
-        except TimeoutError:
-            admin.poll(0)  # hands out what `problems` is told
-            if is_final(broker.problems.worst) and time.monotonic() > patience:
-                raise broker.failed(doing) from None
-        except KafkaException as error:
-            admin.poll(0)
-            raise broker.failed(doing, error) from error

@@ -6,11 +6,13 @@ look. It is made by ``python -m fleet_assets.local.jars`` (only when the version
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +34,12 @@ def kafka_classpath(home: Path, report: Callable[[str], None]) -> str:
     locked = LockFile.load(LOCK).dependencies
     cache = _writable_cache(home)
     places = [cache, *(place for place in [usual_cache()] if place != cache)]
-    missing = [jar for jar in locked if _intact(jar, places) is None]
-    if missing:
-        report(f"Fetching Kafka, once: {len(missing)} jars, 45 MB in all, into {cache}")
-        _download(missing, cache)
+    if any(_intact(jar, places) is None for jar in locked):
+        with _alone_in(cache):  # another installation may be starting for the first time, too
+            missing = [jar for jar in locked if _intact(jar, places) is None]
+            if missing:
+                report(f"Fetching Kafka, once: {len(missing)} jars, 45 MB in all, into {cache}")
+                _download(missing, cache)
     paths = [_intact(jar, places) for jar in locked]
     wrong = [jar for jar, path in zip(locked, paths, strict=True) if path is None]
     if wrong:
@@ -44,6 +48,14 @@ def kafka_classpath(home: Path, report: Callable[[str], None]) -> str:
             f"{LOCK.name}: clear {cache} and check where your network takes Maven Central from."
         )
     return os.pathsep.join(str(path) for path in paths)
+
+
+@contextmanager
+def _alone_in(cache: Path) -> Iterator[None]:
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / ".fleet-kafka.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _intact(jar: Any, places: list[Path]) -> Path | None:

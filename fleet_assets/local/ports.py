@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import socket
 
 import psutil
@@ -10,6 +11,7 @@ import psutil
 from fleet_assets.errors import FleetError
 
 LOOPBACK = "127.0.0.1"
+_OF_SERVERS = range(10_000, 32_768)
 
 
 def ensure_free(port: int, service: str, setting: str) -> None:
@@ -30,11 +32,15 @@ def ensure_free(port: int, service: str, setting: str) -> None:
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nobody listens on now, below those that outgoing connections take meanwhile."""
+    for port in random.sample(_OF_SERVERS, len(_OF_SERVERS)):
+        with socket.socket() as probe:
+            try:
+                probe.bind((LOOPBACK, port))
+            except OSError:
+                continue
+            return port
+    raise FleetError("No port from 10000 to 32767 is free on this machine.")
 
 
 def is_listening(port: int) -> bool:
