@@ -25,7 +25,8 @@ PIECES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Tables by onset, with the tables of the pieces that they are stitched from."""
 NUMBERED: Final = (
-    "rule_eligibility", "trips", "rule_anomalies", "anomalies", "model_hours", "model_anomalies",
+    "rule_eligibility", "trips", "vehicle_codes", "rule_anomalies", "anomalies",
+    "model_hours", "model_anomalies",
 )  # fmt: skip
 """Tables whose hours are loaded into the warehouse by the number of their rows."""
 COLLECTED: Final = ("rule_anomalies", "model_anomalies")
@@ -103,7 +104,8 @@ def numbers_of(name: str, marks: Mapping[str, int]) -> dict[str, int]:
         name: one of NUMBERED.
         marks: of that table.
     """
-    return by_hour(marks, found_id if name in ("rule_eligibility", "model_hours") else rows_id)
+    by_found = ("rule_eligibility", "vehicle_codes", "model_hours")
+    return by_hour(marks, found_id if name in by_found else rows_id)
 
 
 def _followed(

@@ -20,8 +20,8 @@ from partitions.hours import hour_start
 
 Stage = Literal[
     "telemetry", "vehicle_hours", "warehouse", "marts",
-    "rules", "anomalies", "rule_anomalies", "rule_eligibility", "trips", "features",
-    "scoring", "model_hours", "model_anomalies",
+    "rules", "anomalies", "rule_anomalies", "rule_eligibility", "trips", "vehicle_codes",
+    "features", "scoring", "model_hours", "model_anomalies",
 ]  # fmt: skip
 FLOW: Final[tuple[Stage, ...]] = ("telemetry", "vehicle_hours", "warehouse", "marts")
 """Stages on the way of a message to the marts; rules follow at their own pace."""

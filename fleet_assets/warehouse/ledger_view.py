@@ -37,6 +37,7 @@ TABLES: Final = (
     "model_anomalies",
     "warehouse_rule_eligibility",
     "warehouse_trips",
+    "warehouse_vehicle_codes",
     "warehouse_rule_anomalies",
     "warehouse_anomalies",
     "warehouse_model_hours",

@@ -19,7 +19,8 @@ from partitions.hours import hour_start, windows
 
 LoadedTable = Literal[
     "vehicle_hours", "vehicle_outcomes", "telemetry_outcomes",
-    "anomalies", "rule_anomalies", "rule_eligibility", "trips", "model_hours", "model_anomalies",
+    "anomalies", "rule_anomalies", "rule_eligibility", "trips", "vehicle_codes",
+    "model_hours", "model_anomalies",
 ]  # fmt: skip
 
 # Tables that are partitioned by month, each with the mart that dbt fills from it.
@@ -33,6 +34,7 @@ PARTITIONED: Final[Mapping[str, Sequence[str]]] = {
             "rule_anomalies",
             "rule_eligibility",
             "trips",
+            "vehicle_codes",
             "model_hours",
             "model_anomalies",
         )

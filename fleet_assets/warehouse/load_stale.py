@@ -14,10 +14,16 @@ from fleet_assets.warehouse.ledger import LedgerEntry, read_ledger
 from fleet_assets.warehouse.load import replace_hours
 
 ByNumber = Literal[
-    "anomalies", "rule_anomalies", "rule_eligibility", "trips", "model_hours", "model_anomalies"
-]
+    "anomalies", "rule_anomalies", "rule_eligibility", "trips", "vehicle_codes",
+    "model_hours", "model_anomalies",
+]  # fmt: skip
 """Tables of the lake whose commits give each hour's rows a number; the stage has the same name."""
-COPIED: Final[tuple[ByNumber, ...]] = ("rule_anomalies", "rule_eligibility", "trips")
+COPIED: Final[tuple[ByNumber, ...]] = (
+    "rule_anomalies",
+    "rule_eligibility",
+    "trips",
+    "vehicle_codes",
+)
 """Those that are loaded as they are, with the anomalies."""
 SCORED: Final[tuple[ByNumber, ...]] = ("model_hours", "model_anomalies")
 """Those that are loaded as they are, with what models find."""

@@ -188,6 +188,27 @@ def test_which_rules_could_judge_and_how_they_do(flow: PlatformRun) -> None:
     assert braking is not None
 
 
+def test_a_trouble_code_reaches_the_marts_and_late_words_split_its_stretch(
+    flow: PlatformRun,
+) -> None:
+    def codes() -> list[tuple[Any, ...]]:
+        return flow.query(
+            "select code, first_seen_at, last_seen_at, cleared_at, is_standing"
+            " from marts.fct_fault_codes where vehicle_id = 'T-2' order by first_seen_at"
+        )
+
+    first, later = at(0), at(3 * 3600)
+    take_in(flow, [
+        *sent(0, 1, "T-2", dtc=["P0300"]), *sent(3 * 3600, 3 * 3600 + 1, "T-2", dtc=["P0300"])
+    ])  # fmt: skip
+    assert codes() == [("P0300", first, later, None, True)]
+    take_in(flow, sent(2 * 3600, 2 * 3600 + 1, "T-2", dtc=[]))
+    assert codes() == [
+        ("P0300", first, first, at(2 * 3600), False),
+        ("P0300", later, later, None, True),
+    ]
+
+
 def test_nothing_is_left_to_do_and_nothing_is_sent_twice(flow: PlatformRun) -> None:
     before = published(flow)
     assert flow.judge() == []

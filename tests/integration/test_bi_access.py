@@ -31,7 +31,8 @@ HOUR = "2026-01-31T05"
 NUMBERS = itertools.count()
 OF_FLEETS = (
     "dim_vehicles", "dim_fleets", "fct_vehicle_hours", "fct_vehicle_days", "fct_trips",
-    "fct_anomalies", "fct_harsh_events", "mart_fleet_days", "mart_vehicle_features",
+    "fct_anomalies", "fct_harsh_events", "fct_fault_codes", "mart_fleet_days",
+    "mart_vehicle_features",
 )  # fmt: skip
 
 
@@ -68,7 +69,13 @@ def marts(services: Installation, tmp_path_factory: pytest.TempPathFactory) -> M
                 "detected_at": start, "confidence": 1.0}
         for v, i, _ in both
     ]  # fmt: skip
+    codes = [
+        {"event_hour": HOUR, "vehicle_id": v, "code": code, "first_seen": start, "last_seen": start}
+        for v, *_ in both
+        for code in (None, "P0300")
+    ]
     frames = {
+        "vehicle_codes": contract_rows("vehicle_codes", *codes),
         "vehicle_hours": vehicle_hours(*({"event_hour": HOUR, "vehicle_id": v} for v, *_ in both)),
         "trips": contract_rows("trips", *trips),
         "anomalies": contract_rows("anomalies", *anomalies),

@@ -146,7 +146,8 @@ def test_trips_and_anomalies_wait_for_the_rules_and_then_tell_what_begins_in_the
     waiting = {table for table in after_telemetry if states(url)[table] == "stale"}
     assert waiting == {
         "trips", "rule_anomalies", "anomalies", "warehouse_trips", "warehouse_rule_anomalies",
-        "warehouse_anomalies", "warehouse_rule_eligibility", "feature_windows",
+        "warehouse_anomalies", "warehouse_rule_eligibility", "warehouse_vehicle_codes",
+        "feature_windows",
     }  # fmt: skip
     stitch_hours(lake, [HOUR], by_travel())
     sync_lake_ledger(lake, url)
