@@ -29,6 +29,7 @@ COMMAND_MODULES = (
     "doctor",
     "docs",
     "upkeep",
+    "retention",
     "rules",
     "features",
     "models",

@@ -10,6 +10,8 @@ from datetime import UTC, datetime, timedelta
 
 from fleet_assets.lake.cut_off import cut_off_hours
 from fleet_assets.lake.landed import landed_hours, waiting_since
+from fleet_assets.lake.log import all_marks
+from fleet_assets.lake.sealed import frozen_hours
 from fleet_assets.lake.store import Lake
 from fleet_assets.settings import Settings
 from fleet_assets.warehouse.ledger import FLOW, LedgerEntry, read_ledger
@@ -54,7 +56,8 @@ def hour_progress(lake: Lake, postgres_url: str) -> list[HourProgress]:
         if entry.stage not in FLOW:
             continue
         entries.setdefault(entry.event_hour, []).append(entry)
-    requeued = hours_to_requeue(postgres_url) | cut_off_hours(lake)
+    frozen = frozen_hours(all_marks(lake.open("telemetry").delta))
+    requeued = (hours_to_requeue(postgres_url) - frozen) | cut_off_hours(lake)
     for event_hour, known in entries.items():
         # an hour whose raw messages have expired may still lack its marts, or get a vehicle
         taken_in = [e.processed_version for e in known if e.stage == "telemetry"]

@@ -66,8 +66,16 @@ class Settings(BaseSettings):
     raw_retention: timedelta | None = Field(
         None,
         gt=timedelta(0),
-        description="Raw messages of hours that are older than this, and quiet for as long, are"
-        " removed once they are accounted for (e.g. P30D); unset: they stay.",
+        description="Raw messages of hours that are older than this, and quiet for as long, go to"
+        " the archive once they are accounted for (e.g. P30D); unset: as the class `raw` says.",
+    )
+    archive_url: str | None = Field(
+        None,
+        description="Root of the archive, a folder or object-store URL; unset: FLEET_HOME/archive.",
+    )
+    retention_file: Path | None = Field(
+        None,
+        description="Classes of retention of your own; unset: those that come with the platform.",
     )
     vacuum_retention: timedelta = Field(
         timedelta(days=1),
@@ -133,6 +141,11 @@ class Settings(BaseSettings):
     def lake_root(self) -> str:
         """Root of the lake; known without any service running."""
         return self.lake_url or str((self.home / "lake").absolute())
+
+    @property
+    def archive_root(self) -> str:
+        """Root of the archive."""
+        return self.archive_url or str((self.home / "archive").absolute())
 
     def kafka_client_options(self) -> dict[str, Any]:
         """librdkafka options for reaching the broker, without ``bootstrap.servers``."""

@@ -1,4 +1,4 @@
-"""The asset that keeps the lake small and quick: compaction, expiry of raw, dead files.
+"""The asset that keeps the lake small and quick: compaction, logs, dead files.
 
 One run works on many hours and makes one event, however many they were. Dagster's own storage is
 kept by the job `upkeep`.
@@ -35,14 +35,14 @@ _LISTED = 100
     owners=OWNERS,
     kinds={"deltalake"},
     deps=["raw_telemetry", "telemetry", "telemetry_rejects", "vehicle_hours"],
-    description="Few, sorted, small files: compacts hours whose files have become many, lets raw"
-    " messages expire (FLEET_RAW_RETENTION), makes checkpoints and removes dead files"
+    description="Few, sorted, small files: compacts hours whose files have become many, makes"
+    " checkpoints and removes dead files"
     " (FLEET_VACUUM_RETENTION). The rows are the same before and after.",
 )
 def lake_upkeep(context: AssetExecutionContext, platform: Platform) -> MaterializeResult[None]:
     """One round; what it has no time for is left to the next."""
     settings = platform.settings
-    policy = UpkeepPolicy(settings.late_after, settings.vacuum_retention, settings.raw_retention)
+    policy = UpkeepPolicy(settings.late_after, settings.vacuum_retention)
     now = datetime.now(UTC)
     done = keep_up(
         platform.lake, policy, now,
@@ -76,16 +76,12 @@ def _metadata(done: UpkeepReport) -> dict[str, MetadataValue]:
         for c in compacted[:_LISTED]
     ]  # fmt: skip
     header = ["table", "hour", "rows", "files before", "after", "bytes before", "after"]
-    gone = [e for e in done.expired if not e.kept_because]
-    kept = [f"{e.event_hour}: {e.kept_because}" for e in done.expired if e.kept_because]
     return {
         "compacted": MetadataValue.md(markdown_table(header, rows) if rows else "none"),
         "files before": MetadataValue.int(sum(c.files_before for c in compacted)),
         "files after": MetadataValue.int(sum(c.files_after for c in compacted)),
         "gave way": MetadataValue.int(len(done.compacted) - len(compacted)),
         "left to the next round": MetadataValue.int(done.left_over),
-        "raw hours expired": listed([f"{e.event_hour}: {e.rows:,} messages" for e in gone]),
-        "raw hours kept": listed(kept[:_LISTED]),
         "dead files removed": MetadataValue.int(sum(done.vacuumed.values())),
         "failed": listed(done.failed),
     }

@@ -18,7 +18,7 @@ def upkeep(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
 ) -> None:
-    """Compact the files of closed hours, let old raw messages expire, remove dead files."""
+    """Compact the files of closed hours, shorten logs, remove dead files."""
     from datetime import UTC, datetime
 
     from fleet_assets.errors import FleetError
@@ -33,26 +33,21 @@ def upkeep(
         except ValueError as error:
             raise FleetError(f"--hour: {error}") from None
     settings = Settings()
-    policy = UpkeepPolicy(
-        settings.late_after, settings.vacuum_retention, settings.raw_retention
-    )  # fmt: skip
+    policy = UpkeepPolicy(settings.late_after, settings.vacuum_retention)
     done = keep_up(
         Lake(settings.lake_root), policy, datetime.now(UTC),
         event_hour=hour, thorough=True, dry_run=dry_run, say=typer.echo,
     )  # fmt: skip
     for table, event_hour, files in done.planned:
         typer.echo(f"{table} {event_hour or ''}: {files} files would be compacted")
-    expired = [e for e in done.expired if not e.kept_because]
     if dry_run:
-        for e in done.expired:
-            typer.echo(f"raw of {e.event_hour} is old enough to expire")
-        if not (done.planned or done.expired or done.vacuumed):
+        if not (done.planned or done.vacuumed):
             typer.echo("nothing to do")
         return
     compacted = [c for c in done.compacted if not c.gave_way]
     typer.echo(
         f"{len(compacted)} compactions, {sum(c.files_before for c in compacted)} files →"
-        f" {sum(c.files_after for c in compacted)}; {len(expired)} hours of raw expired;"
+        f" {sum(c.files_after for c in compacted)};"
         f" {sum(done.vacuumed.values())} dead files removed"
     )
     if done.failed:

@@ -24,7 +24,7 @@ class Account:
 
     Attributes:
         read, accepted, duplicate, rejected: sums of the outcomes.
-        raw_rows, telemetry_rows, reject_rows: rows in the tables; raw with those that expired.
+        raw_rows, telemetry_rows, reject_rows: rows in the tables, with those that have gone.
         in_line: all tables of the hour have taken in the same messages (else it is mid-way).
         pending: raw rows that the hour has not taken in yet.
     """
@@ -74,8 +74,8 @@ def account(lake: Lake, event_hours: list[str]) -> list[Account]:
                 hour,
                 **sums,
                 raw_rows=_rows(raw, hour) + expired_rows(raw, hour),
-                telemetry_rows=_rows(telemetry, hour),
-                reject_rows=_rows(rejects, hour),
+                telemetry_rows=_rows(telemetry, hour) + expired_rows(telemetry, hour),
+                reject_rows=_rows(rejects, hour) + expired_rows(rejects, hour),
                 pending=_pending(raw, hour, -1 if truth.version is None else truth.version),
                 in_line=follow,
             )

@@ -1,4 +1,4 @@
-"""What raw_telemetry remembers of messages that have expired."""
+"""What a table of the lake remembers of rows that have gone: expired, archived or erased."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from fleet_assets.lake.store import Lake, TableSnapshot
 
 
 def expired_rows_id(event_hour: str) -> str:
-    """Name of the Delta transaction that says how many of an hour's messages have expired."""
+    """Name of the Delta transaction that says how many of an hour's rows have gone."""
     return f"expired_rows/{event_hour}"
 
 
@@ -16,9 +16,9 @@ def expired_upto(raw: TableSnapshot, event_hour: str) -> int | None:
     return raw.committed(expired_id(event_hour))
 
 
-def expired_rows(raw: TableSnapshot, event_hour: str) -> int:
-    """Messages of this hour that have expired."""
-    return raw.committed(expired_rows_id(event_hour)) or 0
+def expired_rows(table: TableSnapshot, event_hour: str) -> int:
+    """Rows of this hour that have gone."""
+    return table.committed(expired_rows_id(event_hour)) or 0
 
 
 def expired_hours(lake: Lake, raw: TableSnapshot) -> list[str]:

@@ -16,6 +16,7 @@ from fleet_assets.lake.feature_windows import FEATURE_WINDOWS
 from fleet_assets.lake.incidents import IncidentNumbers, fingerprint, incidents_of
 from fleet_assets.lake.log import all_marks
 from fleet_assets.lake.marks import app_id, by_hour
+from fleet_assets.lake.sealed import is_frozen
 from fleet_assets.lake.store import Lake, TableSnapshot, retrying
 from fleet_assets.lake.vehicle_baselines import FEATURE_DAYS
 from fleet_assets.lake.vehicle_parts import PART_ROWS, vehicle_ranges
@@ -117,7 +118,9 @@ def summarise_day(
         incidents = incidents_of(lake, event_day, said)
         marks[spans_id(event_day)] = fingerprint(incidents)
         same = (windows_id(event_day), spans_id(event_day))
-        if not force and all(table.committed(name) == marks[name] for name in same):
+        telemetry = lake.open("telemetry")
+        frozen = any(is_frozen(telemetry, hour) for hour in hours_of_day(event_day))
+        if frozen or (not force and all(table.committed(name) == marks[name] for name in same)):
             table.commit_files({}, files.clear(), marks)
             return DaySummarised(event_day, rows_before)
         parts = _parts(windows, event_day, incidents, most_rows)

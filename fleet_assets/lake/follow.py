@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from fleet_assets.lake.log import all_marks
 from fleet_assets.lake.marks import app_id, by_hour, rows_id
+from fleet_assets.lake.sealed import frozen_hours
 from fleet_assets.lake.store import Lake
 from partitions.hours import HOUR, hour_key, hour_start
 
@@ -32,7 +33,7 @@ def telemetry_marks(committed: Callable[[str], int | None], event_hour: str) -> 
 
 
 def hours_behind(lake: Lake, table: str) -> list[str]:
-    """Hours of a table that are not in line with telemetry, in order."""
+    """Hours of a table that are not in line with telemetry and can be made so, in order."""
     telemetry = lake.find("telemetry")
     if telemetry is None:
         return []
@@ -41,6 +42,6 @@ def hours_behind(lake: Lake, table: str) -> list[str]:
     made = {} if follower is None else all_marks(follower.delta)
     return [
         hour
-        for hour in sorted(by_hour(truth, app_id))
+        for hour in sorted(by_hour(truth, app_id).keys() - frozen_hours(truth))
         if any(made.get(name) != mark for name, mark in telemetry_marks(truth.get, hour).items())
     ]

@@ -25,6 +25,7 @@ from fleet_assets.lake.marks import (
     rows_id,
 )
 from fleet_assets.lake.room import room_explained
+from fleet_assets.lake.sealed import is_frozen
 from fleet_assets.lake.store import Lake, TableSnapshot
 from fleet_assets.telemetry.hour import UNKNOWN_VEHICLE
 
@@ -84,7 +85,10 @@ class HourTables:
     def registered(
         self, event_hours: Iterable[str], known_vehicles: frozenset[str]
     ) -> dict[str, frozenset[str]]:
-        """By hour, vehicles whose messages were refused and that are registered by now."""
+        """By hour, vehicles whose messages were refused and that are registered by now.
+
+        Hours that cannot be made anew are left out.
+        """
         refused = pl.col("rejected_by_reason").str.contains(UNKNOWN_VEHICLE, literal=True)
         found = self.vehicle_outcomes.read_files(
             self.vehicle_outcomes.files_of(event_hours),
@@ -92,7 +96,11 @@ class HourTables:
             where=refused & pl.col("vehicle_id").is_in(list(known_vehicles)),
         )
         by_hour = found.group_by("event_hour").agg("vehicle_id")
-        return {hour: frozenset(vehicles) for hour, vehicles in by_hour.iter_rows()}
+        return {
+            hour: frozenset(vehicles)
+            for hour, vehicles in by_hour.iter_rows()
+            if not is_frozen(self.telemetry, hour)
+        }
 
     def commit(
         self,

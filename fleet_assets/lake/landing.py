@@ -16,6 +16,7 @@ import polars as pl
 from fleet_assets.contracts.tables import LANDINGS, RAW_TELEMETRY
 from fleet_assets.errors import FleetError
 from fleet_assets.fault_points import fault_point
+from fleet_assets.lake.sealed import refuse_sealed
 from fleet_assets.lake.store import CommitConflictError, Lake, TableSnapshot, retrying
 from fleet_assets.telemetry.source import Source
 from fleet_assets.telemetry.validation import InvalidHourError, Verdict, validate
@@ -100,7 +101,8 @@ def land(
                     f" {start}: nothing is written, the sensor asks for what is missing"
                 )
         version = raw.version + 1
-        rows = by_hour.with_columns(landing_version=pl.lit(version, dtype=pl.Int64))
+        rows = refuse_sealed(messages, raw).sort("event_hour", maintain_order=True)  # within it,
+        rows = rows.with_columns(landing_version=pl.lit(version, dtype=pl.Int64))  # as Kafka did
         rows = rows.select(RAW_TELEMETRY.names)
         progress = {source.app_id(p): end for p, (_, end) in ranges.items()}
         records = _records(source, version, ranges, counts, lost or {})
@@ -117,7 +119,6 @@ def land(
         fault_point("landing.recorded")
         return Landed(version, dict(rows.group_by("event_hour").len().iter_rows()), verdicts)
 
-    by_hour = messages.sort("event_hour", maintain_order=True)  # within it, as Kafka gave them
     counts = dict(messages.group_by("kafka_partition").len().iter_rows())
     return retrying("landing", attempt)
 

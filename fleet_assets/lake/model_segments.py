@@ -22,6 +22,7 @@ from fleet_assets.lake.follow import context_id
 from fleet_assets.lake.log import all_marks
 from fleet_assets.lake.marks import app_id, by_hour, rows_id
 from fleet_assets.lake.model_marks import MODEL_HOURS, MODEL_SEGMENTS, models_id, windows_id
+from fleet_assets.lake.sealed import frozen_hours, is_frozen
 from fleet_assets.lake.segments import ELIGIBILITY, pins_id
 from fleet_assets.lake.store import Lake, TableSnapshot, retrying
 from fleet_assets.lake.vehicle_parts import PART_ROWS, vehicle_parts
@@ -92,7 +93,9 @@ def hours_to_score(lake: Lake, book: ModelBook, *, compare_models: bool = True) 
         moved = done.get(windows_id(hour)) != windows_print(truth, hour)
         return moved or wanted.get(hour, judged) != judged
 
-    return [hour for hour in known if is_stale(hour)]
+    telemetry = lake.open("telemetry")
+    frozen = frozen_hours(all_marks(telemetry.delta))
+    return [hour for hour in known if hour not in frozen and is_stale(hour)]
 
 
 def windows_print(marks: Mapping[str, int], event_hour: str) -> int:
@@ -139,7 +142,8 @@ def refresh_model_segments(
             windows_id(event_hour): windows_print(truth, event_hour),
         }
         files = segments.files_of([event_hour])
-        if not force and all(segments.committed(name) == mark for name, mark in marks.items()):
+        in_line = all(segments.committed(name) == mark for name, mark in marks.items())
+        if is_frozen(telemetry, event_hour) or (not force and in_line):
             return HourScored(event_hour, version, int(files["num_records"].sum() or 0))
         judged = list(_judged(windows, telemetry, event_hour, book, ids, most_rows))
         rows = _rows(MODEL_SEGMENTS, [pieces for pieces, _ in judged], event_hour)

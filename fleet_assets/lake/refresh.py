@@ -22,6 +22,7 @@ from fleet_assets.lake.present import readmissions
 from fleet_assets.lake.rebuild import rebuild_hour
 from fleet_assets.lake.redecode import redecode_hour
 from fleet_assets.lake.repair import redo
+from fleet_assets.lake.sealed import is_frozen
 from fleet_assets.lake.store import Lake, TableSnapshot, retrying
 from fleet_assets.telemetry.validation import Verdict
 
@@ -81,6 +82,9 @@ def refresh_hour(
         lagging = tables.lagging(event_hour)
         if landed < 0 and tables.mark(event_hour).version is None:
             return _unchanged(tables, event_hour), False  # nothing has ever come
+        frozen = is_frozen(tables.telemetry, event_hour)
+        if frozen and not lagging and landed <= _since(tables, event_hour):
+            return _unchanged(tables, event_hour), False
         if tables.raw_is_complete(event_hour) and (rebuild_it or lagging):
             made, upto = rebuild_hour(tables, event_hour, known_vehicles, late_after, STEP_MESSAGES)
             return _refreshed(event_hour, upto, made, rebuilt=True), False

@@ -20,6 +20,7 @@ from fleet_assets.lake.by_onset import found_id, seen_id
 from fleet_assets.lake.follow import hours_behind, telemetry_marks
 from fleet_assets.lake.log import all_marks
 from fleet_assets.lake.marks import app_id
+from fleet_assets.lake.sealed import frozen_hours, is_frozen
 from fleet_assets.lake.store import Lake, TableSnapshot, retrying
 from fleet_assets.lake.usual_intervals import UNKNOWN_S, intervals_by
 from fleet_assets.lake.vehicle_parts import PART_ROWS, vehicle_parts
@@ -95,6 +96,8 @@ def refresh_segments(
         segments = lake.open(SEGMENTS)
         marks = telemetry_marks(telemetry.committed, event_hour)
         version = marks[app_id(event_hour)]
+        if is_frozen(telemetry, event_hour):
+            return SegmentsRefreshed(event_hour, version, _height(segments, event_hour))
         known = eligibility.read(event_hour)
         in_line = all(segments.committed(name) == mark for name, mark in marks.items())
         print_ = book.fingerprint(event_hour, known["vehicle_id"])
@@ -140,11 +143,13 @@ def hours_judged_otherwise(lake: Lake, book: RuleBook) -> list[str]:
     if eligibility is None or segments is None or eligibility.files.is_empty():
         return []
     made = all_marks(segments.delta)
+    frozen = frozen_hours(all_marks(lake.open("telemetry").delta))
     rows = eligibility.scan(eligibility.files).select("event_hour", "vehicle_id").collect()
     return sorted(
         str(hour)
         for (hour,), mine in rows.group_by("event_hour")
-        if made.get(rules_id(str(hour))) != book.fingerprint(str(hour), mine["vehicle_id"])
+        if hour not in frozen
+        and made.get(rules_id(str(hour))) != book.fingerprint(str(hour), mine["vehicle_id"])
     )
 
 

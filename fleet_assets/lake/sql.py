@@ -23,6 +23,7 @@ from fleet_assets.contracts.tables import RAW_TELEMETRY, TABLE_BY_NAME, TELEMETR
 from fleet_assets.errors import FleetError
 from fleet_assets.lake.marks import app_id
 from fleet_assets.lake.messages import newest_raw_versions
+from fleet_assets.lake.restored import PREFIX, QUERYABLE, RESTORED, restored_lake
 from fleet_assets.lake.sql_pruning import Needs, Planner, duckdb_type, with_bounds, words_of
 from fleet_assets.lake.sql_statement import explained, one_reading_statement
 from fleet_assets.lake.store import Lake, TableSnapshot
@@ -113,7 +114,8 @@ class LakeDatabase:
 
     def _snapshot(self, name: str) -> TableSnapshot | None:
         if name not in self._snapshots:
-            self._snapshots[name] = self._lake.find(name)
+            lake = restored_lake(self._lake) if name in RESTORED else self._lake
+            self._snapshots[name] = lake.find(name.removeprefix(PREFIX))
         return self._snapshots[name]
 
     def _needed(self, table: Table, needs: Needs | None) -> pl.DataFrame:
@@ -201,7 +203,7 @@ def _in_one_line() -> Iterator[None]:
 def _mentioned(query: str) -> list[Table]:
     """Tables whose names stand in the query; all of them if none does (SHOW TABLES)."""
     words = words_of(query)
-    return [t for name, t in TABLE_BY_NAME.items() if name in words] or list(TABLE_BY_NAME.values())
+    return [t for name, t in QUERYABLE.items() if name in words] or list(TABLE_BY_NAME.values())
 
 
 def _pending(raw: TableSnapshot | None, outcomes: TableSnapshot | None) -> pl.DataFrame:

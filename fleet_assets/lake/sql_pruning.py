@@ -22,7 +22,7 @@ import polars as pl
 from polars.datatypes import DataType, DataTypeClass
 
 from fleet_assets.contracts.table import UTC_MICROSECONDS, Table
-from fleet_assets.contracts.tables import TABLE_BY_NAME
+from fleet_assets.lake.restored import QUERYABLE
 
 WITHIN_HOUR: Final[Mapping[str, tuple[str, ...]]] = {
     "telemetry": ("event_time",),
@@ -84,7 +84,7 @@ class Planner:
         self._db = duckdb.connect(
             config={"autoinstall_known_extensions": False, "autoload_known_extensions": False}
         )
-        for table in TABLE_BY_NAME.values():
+        for table in QUERYABLE.values():
             columns = ", ".join(f"{n} {duckdb_type(t)}" for n, t in table.polars_schema.items())
             self._db.execute(f"CREATE TABLE {table.name} ({columns})")
         # what is known of empty tables says nothing of the real ones
@@ -109,9 +109,9 @@ class Planner:
         for scan in _scans(plan):
             scans.setdefault(scan["function_data"]["table"], []).append(scan)
         return {
-            name: _needs(TABLE_BY_NAME[name], of_table, words)
+            name: _needs(QUERYABLE[name], of_table, words)
             for name, of_table in scans.items()
-            if name in TABLE_BY_NAME
+            if name in QUERYABLE
         }
 
     def close(self) -> None:

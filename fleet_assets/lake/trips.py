@@ -15,6 +15,7 @@ from fleet_assets.lake.by_onset import ByOnset, Following, by_chains, found_id, 
 from fleet_assets.lake.chains import Chains, hours_of, read_groups
 from fleet_assets.lake.follow import hours_behind, telemetry_marks
 from fleet_assets.lake.marks import app_id
+from fleet_assets.lake.sealed import is_frozen
 from fleet_assets.lake.store import Lake, TableSnapshot, retrying
 from fleet_assets.lake.vehicle_parts import PART_ROWS, vehicle_parts
 from fleet_assets.telemetry.validation import InvalidHourError, Verdict, validate
@@ -65,7 +66,8 @@ def refresh_trip_segments(
         marks = telemetry_marks(telemetry.committed, event_hour)
         version = marks[app_id(event_hour)]
         files = segments.files_of([event_hour])
-        if not force and all(segments.committed(name) == mark for name, mark in marks.items()):
+        in_line = all(segments.committed(name) == mark for name, mark in marks.items())
+        if is_frozen(telemetry, event_hour) or (not force and in_line):
             return TripsRefreshed(event_hour, version, int(files["num_records"].sum() or 0))
         rows = _tiled(telemetry, event_hour, most_rows)
         verdict = validate(TRIP_SEGMENTS, rows, event_hour)

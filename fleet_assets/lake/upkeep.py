@@ -1,4 +1,4 @@
-"""One round of upkeep over the whole lake: compaction, expiry of raw, logs, dead files.
+"""One round of upkeep over the whole lake: compaction, logs, dead files.
 
 Any number of rounds may run at once, beside landings, refreshes and readers: each piece commits by
 itself, and gives way if somebody else was faster.
@@ -7,7 +7,7 @@ itself, and gives way if somebody else was faster.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -15,7 +15,7 @@ import polars as pl
 
 from fleet_assets.lake.compaction import SORTED_BY, Compacted, compact
 from fleet_assets.lake.expired import expired_hours
-from fleet_assets.lake.expiry import Expired, expire_hour, hours_to_expire, out_of_line
+from fleet_assets.lake.hour_tables import HourTables
 from fleet_assets.lake.landing import heal
 from fleet_assets.lake.marks import app_id
 from fleet_assets.lake.merge_plan import files_to_merge, keys_with_files
@@ -32,12 +32,10 @@ class UpkeepPolicy:
     Attributes:
         grace: so long after its end an hour still counts as open.
         vacuum_retention: how long a dead file stays.
-        raw_retention: how long raw messages stay; None: for good.
     """
 
     grace: timedelta
     vacuum_retention: timedelta
-    raw_retention: timedelta | None = None
 
 
 @dataclass
@@ -52,7 +50,6 @@ class UpkeepReport:
 
     compacted: list[Compacted] = field(default_factory=list)
     planned: list[tuple[str, str | None, int]] = field(default_factory=list)
-    expired: list[Expired] = field(default_factory=list)
     vacuumed: dict[str, int] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
     left_over: int = 0
@@ -76,7 +73,7 @@ def keep_up(
         lake: the lake.
         policy: how it is kept.
         now: the moment that ages are counted from.
-        event_hour: compaction and expiry of this hour only.
+        event_hour: compaction of this hour only.
         thorough: tidy closed hours up even if they got new files just now.
         dry_run: say what would be done and change nothing.
         time_limit: begin no new piece of work after this.
@@ -92,16 +89,21 @@ def keep_up(
             report.left_over += 1
         else:
             _compact(lake, table, hour, paths, report, say)
-    for hour in _old_hours(lake, policy, now, event_hour):
-        if dry_run:
-            report.expired.append(Expired(hour, 0, 0, "dry run"))
-        elif time.monotonic() > ends:
-            report.left_over += 1
-        else:
-            _expire(lake, hour, report, say)
     if clean and event_hour is None:
         _clean(lake, policy, report, dry_run=dry_run, say=say)
     return report
+
+
+def out_of_line(lake: Lake, event_hours: Iterable[str]) -> set[str]:
+    """Hours of these whose tables stand at different marks: a refresh is at work or was cut off.
+
+    What it left may have to be repaired from older versions, so nothing of theirs is touched.
+    """
+    hours = list(event_hours)
+    if not hours or lake.find("telemetry") is None:
+        return set()
+    tables = HourTables.open(lake)
+    return {hour for hour in hours if tables.lagging(hour)}
 
 
 def _crowded_first(
@@ -141,16 +143,6 @@ def _taken_in(lake: Lake, files: pl.DataFrame, event_hour: str | None) -> pl.Dat
     return files.filter(~is_pending)
 
 
-def _old_hours(
-    lake: Lake, policy: UpkeepPolicy, now: datetime, event_hour: str | None
-) -> list[str]:
-    raw = lake.find("raw_telemetry")
-    if policy.raw_retention is None or raw is None:
-        return []
-    hours = hours_to_expire(raw, policy.raw_retention, now)
-    return [hour for hour in hours if event_hour in (None, hour)]
-
-
 def _compact(
     lake: Lake,
     table: str,
@@ -174,20 +166,6 @@ def _compact(
             f"{place}: {done.files_before} files → {done.files_after},"
             f" {done.bytes_before:,} → {done.bytes_after:,} bytes, {done.rows:,} rows"
         )
-
-
-def _expire(lake: Lake, hour: str, report: UpkeepReport, say: Callable[[str], None]) -> None:
-    try:
-        done = expire_hour(lake, hour)
-    except Exception as error:
-        report.failed.append(f"raw of {hour}: {type(error).__name__}: {error}"[:1000])
-        say(f"raw of {hour} cannot expire: {error}")
-        return
-    report.expired.append(done)
-    if done.kept_because:
-        say(f"raw of {hour} is old but stays: {done.kept_because}")
-    else:
-        say(f"raw of {hour}: {done.rows:,} messages in {done.files} files have expired")
 
 
 def _clean(

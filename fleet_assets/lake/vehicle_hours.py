@@ -17,6 +17,7 @@ import polars as pl
 from fleet_assets.fault_points import fault_point
 from fleet_assets.lake.hour_states import PART_ROWS, states_after
 from fleet_assets.lake.marks import app_id, rows_id
+from fleet_assets.lake.sealed import is_frozen
 from fleet_assets.lake.store import Lake, TableSnapshot, retrying
 from fleet_assets.telemetry.hour_states import FORM
 from fleet_assets.telemetry.validation import InvalidHourError, Verdict, validate
@@ -140,6 +141,9 @@ class _Tables:
         found: dict[str, _States] = {}
         for hour in event_hours:
             before = self.states.read(hour)
+            if is_frozen(self.telemetry, hour):
+                found[hour] = _States(before, None, 0)
+                continue
             base = self.states.committed(states_id(hour))
             if base is not None and not anew and _holds(self.states, self.marks(hour)):
                 found[hour] = _States(before, None, 0)
@@ -166,6 +170,8 @@ class _Tables:
         marks: dict[str, dict[str, int]] = {}
         for hour, it in states.items():
             marks[hour] = self.marks(hour) | {tanks_id(hour): _fingerprint(it.states, tanks[hour])}
+            if is_frozen(self.telemetry, hour):
+                continue
             if it.verdict is not None or not _holds(self.hours, marks[hour]):
                 made[hour] = vehicle_hours(it.states, tanks[hour], hour)
         if made:

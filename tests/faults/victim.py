@@ -32,12 +32,13 @@ from fleet_assets.kafka.anomalies import publish_changes
 from fleet_assets.kafka.ranges import ranges_to_land
 from fleet_assets.kafka.read import read_ranges
 from fleet_assets.kafka.topic import topic_state
-from fleet_assets.lake.expiry import expire_hour, hours_to_expire
+from fleet_assets.lake.expiry import expire_hour
 from fleet_assets.lake.feature_windows import hours_to_window, refresh_feature_windows
 from fleet_assets.lake.landed import landed_hours
 from fleet_assets.lake.landing import AlreadyLandedError, land, next_offsets
 from fleet_assets.lake.model_segments import hours_to_score, refresh_model_segments
 from fleet_assets.lake.refresh import refresh_hour, refresh_together
+from fleet_assets.lake.retire import old_hours
 from fleet_assets.lake.upkeep import UpkeepPolicy, keep_up
 from fleet_assets.lake.vehicle_hours import refresh_vehicle_hours
 from fleet_assets.model_flow.book import model_book
@@ -134,8 +135,7 @@ def upkeep(platform: Platform) -> int:
 def expiry(platform: Platform) -> int:
     """The flow, and raw messages go as soon as they are taken in."""
     done = flow(platform)
-    raw = platform.lake.open("raw_telemetry")
-    for hour in hours_to_expire(raw, timedelta(0), datetime.now(UTC)):
+    for hour in old_hours(platform.lake, "raw_telemetry", datetime.now(UTC)):
         expire_hour(platform.lake, hour)
     return done
 

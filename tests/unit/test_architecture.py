@@ -24,6 +24,8 @@ ANOMALIES = "fleet_assets.anomalies"
 DOMAIN = "fleet_assets.telemetry"
 ADAPTERS = ("fleet_assets.kafka", "fleet_assets.lake", "fleet_assets.warehouse")
 REJECTS = "fleet_assets.rejects"
+RETENTION = "fleet_assets.retention"
+RETENTION_FLOW = "fleet_assets.retention_flow"
 RULE_FLOW = "fleet_assets.rule_flow"
 BASELINE_FLOW = "fleet_assets.baseline_flow"
 MODEL_FLOW = "fleet_assets.model_flow"
@@ -105,6 +107,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *ADAPTERS,
     ),
     REJECTS: (*FOUNDATION, DOMAIN, *ADAPTERS),
+    RETENTION: (*BASICS, CONTRACTS),
+    RETENTION_FLOW: (*FOUNDATION, RETENTION, *ADAPTERS),
     ASSETS: (
         *FOUNDATION,
         SETTINGS,
@@ -113,6 +117,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         MODEL_CHOICE,
         *ADAPTERS,
         REJECTS,
+        RETENTION,
+        RETENTION_FLOW,
         FLOW,
         RULE_FLOW,
         BASELINE_FLOW,

@@ -33,11 +33,12 @@ from fleet_assets.errors import FleetError
 from fleet_assets.lake import compaction, upkeep
 from fleet_assets.lake.compaction import compact, content_hash
 from fleet_assets.lake.conservation import account, offset_differences
-from fleet_assets.lake.expiry import expire_hour, expired_rows, expired_upto, hours_to_expire
+from fleet_assets.lake.expiry import expire_hour, expired_rows, expired_upto
 from fleet_assets.lake.landing import land
 from fleet_assets.lake.layout import LayoutWriter
 from fleet_assets.lake.merge_plan import COMPACTED, MergeLimits, files_to_merge
 from fleet_assets.lake.refresh import FOLLOWERS, app_id, refresh_hour
+from fleet_assets.lake.retire import old_hours
 from fleet_assets.lake.store import Lake
 from fleet_assets.lake.upkeep import UpkeepPolicy, UpkeepReport, keep_up
 from fleet_assets.lake.vacuum import tidy_logs, vacuum
@@ -368,7 +369,7 @@ def test_rounds_beside_landings_and_refreshes_leave_everything_right(lake: Lake)
 
 @pytest.mark.parametrize(
     "point",
-    ["upkeep.files_written", "upkeep.committed", "upkeep.before_vacuum", "expiry.committed"],
+    ["upkeep.files_written", "upkeep.committed", "upkeep.before_vacuum"],
 )
 def test_an_upkeep_that_is_killed_leaves_all_rows_and_the_next_one_finishes(
     lake: Lake, point: str
@@ -385,12 +386,11 @@ def test_an_upkeep_that_is_killed_leaves_all_rows_and_the_next_one_finishes(
     assert contents(lake, kept) == before
     assert_accounted(lake)
     assert len(files(lake, "telemetry")) == 1
-    assert files(lake, "raw_telemetry") == []
 
 
 def fleet_upkeep(lake: Lake, **environment: str) -> subprocess.CompletedProcess[str]:
-    """The command, in a process of its own, with everything old enough to expire."""
-    settings = {"FLEET_LAKE_URL": lake.url, "FLEET_RAW_RETENTION": "PT1S"} | environment
+    """The command, in a process of its own."""
+    settings = {"FLEET_LAKE_URL": lake.url} | environment
     return subprocess.run(
         [sys.executable, "-c", "from fleet_assets.cli import main; main()", "upkeep"],
         env=os.environ | settings, capture_output=True, text=True, check=False,
@@ -508,12 +508,11 @@ def test_late_messages_expire_after_those_before_them(lake: Lake) -> None:
 
 def test_only_old_and_quiet_hours_expire(lake: Lake) -> None:
     trickle(lake, 0, 1)
-    raw = lake.open("raw_telemetry")
-    assert hours_to_expire(raw, DAY, NOW + DAY) == []  # the hour ended half an hour after
-    assert hours_to_expire(raw, DAY, NOW + DAY + timedelta(hours=1)) == [HOUR]
+    assert old_hours(lake, "raw_telemetry", NOW) == []  # the hour ended half an hour after
+    assert old_hours(lake, "raw_telemetry", NOW + timedelta(hours=1)) == [HOUR]
     rows = placed(batch(1), start=6, append_time=NOW + timedelta(days=5))
     land(lake, SOURCE, {0: (6, 12)}, rows)
-    assert hours_to_expire(lake.open("raw_telemetry"), DAY, NOW + timedelta(days=3)) == []
+    assert old_hours(lake, "raw_telemetry", NOW + timedelta(days=2)) == []
 
 
 def test_a_landing_during_an_expiry_is_not_taken_along(
@@ -555,15 +554,6 @@ def test_expiry_gives_way_to_a_compaction(lake: Lake, monkeypatch: pytest.Monkey
     assert_accounted(lake)
     assert expire_hour(lake, HOUR).kept_because is None
     assert_accounted(lake)
-
-
-def test_a_round_expires_what_the_policy_says(lake: Lake) -> None:
-    trickle(lake, 0, 2)
-    kept = keep_up(lake, POLICY, LATER)
-    assert kept.expired == []
-    raw_for_a_day = UpkeepPolicy(LATE_AFTER, DAY, DAY)
-    done = keep_up(lake, raw_for_a_day, LATER, event_hour=HOUR)
-    assert [(e.event_hour, e.kept_because) for e in done.expired] == [(HOUR, None)]
 
 
 # --- the plan ---

@@ -1,0 +1,171 @@
+"""``fleet retention`` and ``fleet restore``: what is kept for how long, and bringing it back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fleet_assets.commands.printing import print_json
+
+if TYPE_CHECKING:
+    from fleet_assets.retention.classes import Retention
+    from fleet_assets.settings import Settings
+
+retention = typer.Typer(
+    no_args_is_help=True,
+    help="How long what is kept: classes, what is old, legal holds.",
+)
+hold = typer.Typer(no_args_is_help=True, help="Vehicles whose rows neither age nor are erased.")
+retention.add_typer(hold, name="hold")
+_VEHICLE = typer.Argument(metavar="VEHICLE", help="Id of the vehicle.")
+_JSON = typer.Option("--json", help="Print JSON.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(retention, name="retention")
+    app.command()(restore)
+
+
+@retention.command()
+def classes(as_json: Annotated[bool, _JSON] = False) -> None:
+    """Print how long which tables are kept."""
+    from fleet_assets.settings import Settings
+
+    found = _classes(Settings())
+    if as_json:
+        print_json(found.model_dump(mode="json"))
+        return
+    for name, it in found.classes.items():
+        how = "then the archive" if it.archive else "then removed for good"
+        typer.echo(f"{name}: {it.keep.days or it.keep} days, {how}")
+        typer.echo(f"  lake       {', '.join(it.lake)}")
+        if it.warehouse:
+            typer.echo(f"  warehouse  {', '.join(it.warehouse)}")
+    for table, why in found.kept.items():
+        typer.echo(f"kept: {table} ({why})")
+
+
+@retention.command()
+def run(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go.")] = False,
+    as_json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Archive what is old, verify the archive, then remove it from lake and warehouse."""
+    import dataclasses
+    from datetime import UTC, datetime
+
+    from fleet_assets.commands.who import who
+    from fleet_assets.errors import FleetError
+    from fleet_assets.lake.archive import Archive
+    from fleet_assets.lake.store import Lake
+    from fleet_assets.retention_flow import run_retention
+    from fleet_assets.settings import Settings, service_address
+
+    settings = Settings()
+    report = run_retention(
+        Lake(settings.lake_root), service_address("postgres_url"), Archive(settings.archive_root),
+        _classes(settings), datetime.now(UTC), who(), dry_run=dry_run,
+    )  # fmt: skip
+    if as_json:
+        print_json(dataclasses.asdict(report))
+    else:
+        for line in report.lines(dry_run=dry_run):
+            typer.echo(line)
+    if report.failed:
+        raise FleetError("; ".join(report.failed))
+
+
+@hold.command("add")
+def add(
+    vehicle: Annotated[str, _VEHICLE],
+    reason: Annotated[str, typer.Option(help="Why, for those who come after.")],
+) -> None:
+    """Hold a vehicle: its rows stay in place, whatever their age, and cannot be erased."""
+    from fleet_assets.commands.who import who
+    from fleet_assets.settings import service_address
+    from fleet_assets.warehouse.legal_holds import place_hold
+
+    place_hold(service_address("postgres_url"), vehicle, reason, who())
+    typer.echo(f"{vehicle} is held.")
+
+
+@hold.command("remove")
+def remove(
+    vehicle: Annotated[str, _VEHICLE],
+    reason: Annotated[str, typer.Option(help="Why it may go.")],
+) -> None:
+    """Lift a hold; that there was one stays on record."""
+    from fleet_assets.commands.who import who
+    from fleet_assets.settings import service_address
+    from fleet_assets.warehouse.legal_holds import lift_hold
+
+    lift_hold(service_address("postgres_url"), vehicle, reason, who())
+    typer.echo(f"{vehicle} is no longer held.")
+
+
+@hold.command("list")
+def list_holds(
+    everything: Annotated[bool, typer.Option("--all", help="Lifted ones, too.")] = False,
+    as_json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Print the holds in force."""
+    import dataclasses
+
+    from fleet_assets.settings import service_address
+    from fleet_assets.warehouse.legal_holds import legal_holds
+
+    found = [it for it in legal_holds(service_address("postgres_url")) if everything or it.in_force]
+    if as_json:
+        print_json([dataclasses.asdict(it) for it in found])
+        return
+    for it in found:
+        line = f"{it.vehicle_id}: {it.reason} ({it.placed_by}, {it.placed_at:%Y-%m-%d %H:%M})"
+        if it.lifted_at is not None:
+            line += (
+                f"; lifted by {it.lifted_by}, {it.lifted_at:%Y-%m-%d %H:%M}: {it.lifted_because}"
+            )
+        typer.echo(line)
+    if not found:
+        typer.echo("No vehicle is held.")
+
+
+def restore(
+    table: Annotated[str, typer.Argument(help="A table of the lake, such as telemetry.")],
+    first: Annotated[str, typer.Option("--from", help="First day or hour, such as 2026-01-01.")],
+    last: Annotated[str, typer.Option("--to", help="Last day or hour, included.")],
+    vehicle: Annotated[str | None, typer.Option(help="Only rows of this vehicle.")] = None,
+) -> None:
+    """Bring archived rows back: `fleet sql "FROM restored_telemetry"` reads them.
+
+    They lie beside the lake's own tables, which stay as they are.
+    """
+    from fleet_assets.commands.who import who
+    from fleet_assets.errors import FleetError
+    from fleet_assets.lake.archive import Archive
+    from fleet_assets.lake.restore import archived_keys, restore_hour, span
+    from fleet_assets.lake.store import Lake
+    from fleet_assets.settings import Settings, service_address
+    from fleet_assets.warehouse.retention_actions import RetentionAction, note_actions
+
+    settings = Settings()
+    lake, archive = Lake(settings.lake_root), Archive(settings.archive_root)
+    keys = archived_keys(lake, archive, table, *span(first, last))
+    if not keys:
+        raise FleetError(
+            f"The archive {archive.url} holds nothing of {table} from {first} to {last}."
+        )
+    done = [restore_hour(lake, archive, table, key, vehicle) for key in keys]
+    rows = sum(it.rows for it in done)
+    action = RetentionAction("restore", "restored", table, rows, keys[0], keys[-1])
+    note_actions(service_address("postgres_url"), [action], who())
+    typer.echo(f'{rows:,} rows of {len(keys)} hours: fleet sql "FROM restored_{table} LIMIT 20"')
+
+
+def _classes(settings: Settings) -> Retention:
+    from fleet_assets.retention.classes import read_classes
+
+    path: Path | None = settings.retention_file
+    return read_classes(path).with_raw_kept(settings.raw_retention)
