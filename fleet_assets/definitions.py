@@ -42,6 +42,7 @@ from fleet_assets.assets.models import (
     daily_schedule,
 )
 from fleet_assets.assets.platform import Platform
+from fleet_assets.assets.retention import retention, retention_job, retention_schedule
 from fleet_assets.assets.rule_volume import build_rule_volume
 from fleet_assets.assets.rules import BY_HAND, build_rules
 from fleet_assets.assets.runs import LONG_TAG
@@ -149,6 +150,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
             ledger_spec,
             dlq_published_spec(partitions_def),
             lake_upkeep,
+            retention,
         ],
         asset_checks=[
             conservation,
@@ -170,6 +172,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
             verify_job,
             upkeep_job,
             lake_upkeep_job,
+            retention_job,
         ],
         schedules=[
             ScheduleDefinition(
@@ -179,6 +182,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
             ),
             upkeep_schedule,
             lake_upkeep_schedule,
+            retention_schedule,
             training_schedule(training_job),
             daily_schedule(daily_job),
         ],

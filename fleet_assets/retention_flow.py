@@ -10,20 +10,25 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
+from zlib import crc32
 
 from fleet_assets.errors import FleetError
-from fleet_assets.lake.archive import Archive
+from fleet_assets.lake.archive import Archive, ArchiveError
 from fleet_assets.lake.log import all_marks
 from fleet_assets.lake.marks import by_hour, expired_id
 from fleet_assets.lake.retire import Going, look, old_hours, retire
+from fleet_assets.lake.retired import archived_batches
 from fleet_assets.lake.store import Lake
-from fleet_assets.retention.classes import Retention, RetentionClass
+from fleet_assets.retention.classes import Retention, RetentionClass, read_classes
+from fleet_assets.settings import Settings
 from fleet_assets.warehouse.legal_holds import held_vehicles
 from fleet_assets.warehouse.load import PARTITIONED
 from fleet_assets.warehouse.retention_actions import RetentionAction, note_actions
 from fleet_assets.warehouse.retire import RowsGone, drop_empty_months, hours_there, retire_rows
 
 _DAY: Final = timedelta(days=1)
+_PARTS: Final = 720
+"""Hours in which all of the archive is read again."""
 
 
 @dataclass
@@ -140,6 +145,35 @@ def run_retention(
     if not dry_run:
         note_actions(postgres_url, _actions(report), by)
     return report
+
+
+def retention_of(settings: Settings) -> Retention:
+    """The classes that an installation goes by."""
+    return read_classes(settings.retention_file).with_raw_kept(settings.raw_retention)
+
+
+def archive_damages(lake: Lake, archive: Archive, now: datetime) -> tuple[int, list[str]]:
+    """Reads a part of the archive again, another one each hour: all of it once in 30 days.
+
+    Returns:
+        Number of batches that were read, and each damage in words.
+    """
+    looked_at, damages = 0, []
+    part = int(now.timestamp()) // 3600 % _PARTS
+    for table in archive.tables():
+        snapshot = lake.find(table)
+        for path in archive.manifests(table):
+            if snapshot is None or crc32(path.encode()) % _PARTS != part:
+                continue
+            batch = archive.read_manifest(path)
+            if batch is None or batch.number > archived_batches(snapshot, batch.key):
+                continue  # left by an attempt that did not count
+            looked_at += 1
+            try:
+                archive.verify(batch)
+            except ArchiveError as error:
+                damages.append(str(error))
+    return looked_at, damages
 
 
 def whole_days(it: RetentionClass, now: datetime) -> datetime:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from fleet_assets.commands.printing import print_json
-
-if TYPE_CHECKING:
-    from fleet_assets.retention.classes import Retention
-    from fleet_assets.settings import Settings
 
 retention = typer.Typer(
     no_args_is_help=True,
@@ -32,9 +27,10 @@ def register(app: typer.Typer) -> None:
 @retention.command()
 def classes(as_json: Annotated[bool, _JSON] = False) -> None:
     """Print how long which tables are kept."""
+    from fleet_assets.retention_flow import retention_of
     from fleet_assets.settings import Settings
 
-    found = _classes(Settings())
+    found = retention_of(Settings())
     if as_json:
         print_json(found.model_dump(mode="json"))
         return
@@ -61,13 +57,13 @@ def run(
     from fleet_assets.errors import FleetError
     from fleet_assets.lake.archive import Archive
     from fleet_assets.lake.store import Lake
-    from fleet_assets.retention_flow import run_retention
+    from fleet_assets.retention_flow import retention_of, run_retention
     from fleet_assets.settings import Settings, service_address
 
     settings = Settings()
     report = run_retention(
         Lake(settings.lake_root), service_address("postgres_url"), Archive(settings.archive_root),
-        _classes(settings), datetime.now(UTC), who(), dry_run=dry_run,
+        retention_of(settings), datetime.now(UTC), who(), dry_run=dry_run,
     )  # fmt: skip
     if as_json:
         print_json(dataclasses.asdict(report))
@@ -162,10 +158,3 @@ def restore(
     action = RetentionAction("restore", "restored", table, rows, keys[0], keys[-1])
     note_actions(service_address("postgres_url"), [action], who())
     typer.echo(f'{rows:,} rows of {len(keys)} hours: fleet sql "FROM restored_{table} LIMIT 20"')
-
-
-def _classes(settings: Settings) -> Retention:
-    from fleet_assets.retention.classes import read_classes
-
-    path: Path | None = settings.retention_file
-    return read_classes(path).with_raw_kept(settings.raw_retention)

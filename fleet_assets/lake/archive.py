@@ -154,18 +154,21 @@ class Archive:
     def find(self, table: str, by: str, key: str, number: int) -> Batch | None:
         """A batch by its number; None: it has no manifest."""
         wanted = Batch(table, by, key, number, "", ())
-        return self._read(wanted.manifest)
+        return self.read_manifest(wanted.manifest)
 
     def batches(self, table: str, key: str | None = None, by: str = "event_hour") -> list[Batch]:
         """All batches of a table, or of one hour or day of it, in order."""
-        root = table if key is None else folder_of(table, by, key)
-        selector = pyarrow.fs.FileSelector(root, recursive=True, allow_not_found=True)
-        names = sorted(
+        names = self.manifests(table if key is None else folder_of(table, by, key))
+        return [batch for name in names if (batch := self.read_manifest(name)) is not None]
+
+    def manifests(self, folder: str) -> list[str]:
+        """Paths of the manifests of a table or of one of its folders, in order."""
+        selector = pyarrow.fs.FileSelector(folder, recursive=True, allow_not_found=True)
+        return sorted(
             info.path
             for info in self.store.get_file_info(selector)
             if info.is_file and info.path.endswith(".json")
         )
-        return [batch for name in names if (batch := self._read(name)) is not None]
 
     def tables(self) -> list[str]:
         """Names of the tables that have anything here."""
@@ -181,7 +184,8 @@ class Archive:
             if self.store.get_file_info(path).is_file:
                 raise
 
-    def _read(self, path: str) -> Batch | None:
+    def read_manifest(self, path: str) -> Batch | None:
+        """A batch by the path of its manifest; None: it has gone."""
         try:
             with self.store.open_input_file(path) as content:
                 given = json.loads(content.read())
