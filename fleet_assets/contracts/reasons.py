@@ -20,7 +20,7 @@ REJECT_REASONS: Final[dict[str, str]] = {
     "invalid_timestamp": "The timestamp is neither ISO 8601 nor epoch milliseconds.",
     "future": "The event is further ahead of its arrival than FLEET_FUTURE_TOLERANCE.",
     "ancient": "The event lies before FLEET_PARTITIONS_START.",
-    "too_late": "The event was older at its arrival than FLEET_MAX_LATENESS, or its hour is in the archive.",
+    "too_late": "The event was older than FLEET_MAX_LATENESS, or its hour is in the archive.",
     "unknown_vehicle": "No vehicle is registered under this id; registering it brings it back.",
     "conflicting_duplicate": "Another message of the same vehicle and time says otherwise.",
 }
