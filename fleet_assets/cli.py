@@ -26,6 +26,8 @@ COMMAND_MODULES = (
     "lake",
     "gaps",
     "ledger",
+    "backfill",
+    "verify",
     "doctor",
     "docs",
     "upkeep",

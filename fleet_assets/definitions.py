@@ -51,6 +51,11 @@ from fleet_assets.assets.telemetry import build_telemetry_assets
 from fleet_assets.assets.training import TRAIN, build_training, training_schedule
 from fleet_assets.assets.upkeep import upkeep_job, upkeep_schedule
 from fleet_assets.assets.vehicle_hours import build_vehicle_hours
+from fleet_assets.assets.verification import (
+    verification,
+    verification_job,
+    verification_schedules,
+)
 from fleet_assets.assets.warehouse import build_warehouse_load
 from fleet_assets.warehouse.dbt_project import prepare_manifest
 from sensors.baselines import BASELINES_JOB, build_baselines_sensor
@@ -151,6 +156,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
             dlq_published_spec(partitions_def),
             lake_upkeep,
             retention,
+            verification,
         ],
         asset_checks=[
             conservation,
@@ -170,6 +176,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
             daily_job,
             publish_job,
             verify_job,
+            verification_job,
             upkeep_job,
             lake_upkeep_job,
             retention_job,
@@ -183,6 +190,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
             upkeep_schedule,
             lake_upkeep_schedule,
             retention_schedule,
+            *verification_schedules,
             training_schedule(training_job),
             daily_schedule(daily_job),
         ],

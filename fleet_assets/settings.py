@@ -85,6 +85,12 @@ class Settings(BaseSettings):
     disk_reserve_bytes: int = Field(
         2 * 1024**3, gt=0, description="`fleet doctor` warns when less than this is free."
     )
+    verify_days: int = Field(
+        2, gt=0, description="So many closed days are verified against a rebuild each night."
+    )
+    verify_messages: int = Field(
+        20_000_000, gt=0, description="Most messages of the hours that are verified in a night."
+    )
     topic: str = Field("vehicle-telemetry", description="Kafka topic of the telemetry.")
     dlq_topic: str = Field("telemetry-dlq", description="Kafka topic that rejects are sent to.")
     anomalies_topic: str = Field(

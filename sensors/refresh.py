@@ -61,7 +61,12 @@ def build_refresh_sensor(platform: Platform, job: UnresolvedAssetJobDefinition) 
 
 def _request(run: PlannedRun) -> RunRequest:
     return RunRequest(
-        run_config={"ops": {"refresh_telemetry": {"config": {"rebuild": False}}}},
+        run_config={
+            "ops": {
+                "refresh_telemetry": {"config": {"rebuild": False}},
+                "refresh_vehicle_hours": {"config": {"anew": False}},
+            }
+        },
         tags={
             RANGE_START: run.first,
             RANGE_END: run.first if run.hours else run.last,

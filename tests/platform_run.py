@@ -136,7 +136,12 @@ class PlatformRun:
         self, first: str, last: str | None = None, *, rebuild: bool = True
     ) -> ExecuteInProcessResult:
         """A refresh as a user starts it from the UI."""
-        config = {"ops": {"refresh_telemetry": {"config": {"rebuild": rebuild}}}}
+        config = {
+            "ops": {
+                "refresh_telemetry": {"config": {"rebuild": rebuild}},
+                "refresh_vehicle_hours": {"config": {"anew": rebuild}},
+            }
+        }
         return self.execute("refresh", config, {RANGE_START: first, RANGE_END: last or first})
 
     def rows(self, table: str, hour: str | None = None) -> pl.DataFrame:

@@ -7,11 +7,13 @@ from dagster import (
     AssetKey,
     AssetsDefinition,
     BackfillPolicy,
+    Config,
     HourlyPartitionsDefinition,
     MaterializeResult,
     MetadataValue,
     multi_asset,
 )
+from pydantic import Field
 
 from fleet_assets.assets.common import LAKE, QUALITY, lake_spec, markdown_table
 from fleet_assets.assets.ledger import partition_metadata
@@ -38,6 +40,16 @@ _STATES, _HOURS = "vehicle_hour_states", "vehicle_hours"
 _UPSTREAM = {_STATES: "telemetry", _HOURS: _STATES}
 
 
+class VehicleHoursConfig(Config):
+    """How to work on the hours of the run."""
+
+    anew: bool = Field(
+        default=True,
+        description="Make each hour anew from all its rows of telemetry (the same rows result). The"
+        " refresh sensor turns it off: then only what has changed is taken in.",
+    )
+
+
 def build_vehicle_hours(partitions_def: HourlyPartitionsDefinition) -> AssetsDefinition:
     """The asset of this stage."""
 
@@ -59,7 +71,7 @@ def build_vehicle_hours(partitions_def: HourlyPartitionsDefinition) -> AssetsDef
         can_subset=True,
     )
     def refresh(
-        context: AssetExecutionContext, platform: Platform
+        context: AssetExecutionContext, config: VehicleHoursConfig, platform: Platform
     ) -> Iterator[MaterializeResult[None]]:
         lake, url = platform.lake, platform.postgres_url
 
@@ -76,12 +88,16 @@ def build_vehicle_hours(partitions_def: HourlyPartitionsDefinition) -> AssetsDef
             context,
             url,
             "vehicle_hours",
-            work=lambda hour: refresh_vehicle_hours(lake, hour, tanks_at(url, hour_start(hour))),
+            work=lambda hour: refresh_vehicle_hours(
+                lake, hour, tanks_at(url, hour_start(hour)), force=config.anew
+            ),
             version_of=lambda result: result.processed_version,
             rows_of=lambda result: result.rows.height,
             upstream="telemetry",
             on_failure=on_failure,
-            together=lambda hours: refresh_vehicle_hours_together(
+            together=None
+            if config.anew
+            else lambda hours: refresh_vehicle_hours_together(
                 lake, hours, lambda hour: tanks_at(url, hour_start(hour))
             ),
         )

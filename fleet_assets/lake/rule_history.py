@@ -88,7 +88,7 @@ def stitch_history(
         every: least time between two looks.
         now: the moment.
     """
-    for what in (_by_codes(lake, book), _by_trips(book), _by_days(book)):
+    for what in by_history(lake, book):
         if _is_due(lake, what.follows, every, now):
             hours = {*what.follows.hours_left(lake), *_hours_of_days_over(lake, what.follows)}
             horizon = newest_event(lake, what.clock)
@@ -97,6 +97,11 @@ def stitch_history(
                 over_id(what.follows.pieces): int(horizon.timestamp()),
             }
             yield stitch_hours(lake, sorted(hours), what, marks)
+
+
+def by_history(lake: Lake, book: RuleBook) -> tuple[ByOnset, ...]:
+    """How `rule_anomalies` follow from trouble codes, trips and local days."""
+    return (_by_codes(lake, book), _by_trips(book), _by_days(book))
 
 
 def looked_id(pieces: str) -> str:

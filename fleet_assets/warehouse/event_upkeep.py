@@ -2,7 +2,8 @@
 
 Dagster's own way, `delete_run`, also deletes the materialisations of the run and with them the
 status of partitions. Here only what says nothing about the present goes: log lines and step
-events of old runs that went well, and events that a newer one of the same partition supersedes.
+events of old runs that went well, events that a newer one of the same partition supersedes, and
+runs that have no event left. Ticks are purged by Dagster itself (`retention` in dagster.yaml).
 """
 
 from __future__ import annotations
@@ -77,6 +78,15 @@ _STATEMENTS: Final[dict[str, LiteralString]] = {
                 WHERE kept.evaluation_event_storage_id = old.id
             )
     """,
+    "runs that say nothing": """
+        DELETE FROM runs AS old
+        WHERE old.update_timestamp < %(failure_cutoff)s
+            AND old.status IN ('SUCCESS', 'FAILURE', 'CANCELED')
+            AND NOT EXISTS (SELECT FROM event_logs WHERE event_logs.run_id = old.run_id)
+            AND NOT EXISTS (
+                SELECT FROM asset_check_executions AS kept WHERE kept.run_id = old.run_id
+            )
+    """,
     "tags of removed events": """
         DELETE FROM asset_event_tags AS tag
         WHERE tag.event_timestamp < %(cutoff)s
@@ -84,7 +94,7 @@ _STATEMENTS: Final[dict[str, LiteralString]] = {
     """,
 }
 FAILURES_KEPT: Final = 7
-"""Failed runs keep their log lines this many times as long."""
+"""Failed runs keep their log lines this many times as long; so do all runs their rows."""
 
 
 def prune_events(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final, LiteralString
 
 from fleet_assets.warehouse.connection import transact
 from fleet_assets.warehouse.ledger import LedgerEntry, record
@@ -51,7 +52,7 @@ def hours_to_requeue(postgres_url: str) -> set[str]:
     return {hour for (hour,) in found}
 
 
-_PENDING = """
+UNSHOWN: Final[LiteralString] = """
 select loaded.event_hour
 from warehouse.stage_ledger as loaded
 left join warehouse.stage_ledger as shown
@@ -64,12 +65,18 @@ where
         or loaded.processed_version > shown.processed_version
         or loaded.processed_at > coalesce(shown.source_processed_at, shown.processed_at)
     )
+"""
+"""Hours that are loaded and not shown, those among them that have to wait."""
+_PENDING: Final[LiteralString] = (
+    UNSHOWN
+    + """
     and (
         coalesce(shown.state, 'fresh') = 'fresh'
         or (shown.state = 'failed' and shown.next_attempt_at <= clock_timestamp())
     )
 order by loaded.event_hour
 """
+)
 
 _REQUEUE = """
 select distinct outcomes.event_hour

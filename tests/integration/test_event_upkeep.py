@@ -47,7 +47,14 @@ def storage(
         yield instance, url
 
 
-@asset(partitions_def=DAYS, check_specs=[AssetCheckSpec("holds", asset="hours_table")])
+_VERDICTS = """
+    SELECT DISTINCT ON (partition) partition, execution_status, run_id
+    FROM asset_check_executions WHERE evaluation_event IS NOT NULL ORDER BY partition, id DESC
+"""
+HOLDS = AssetCheckSpec("holds", asset="hours_table", partitions_def=DAYS)
+
+
+@asset(partitions_def=DAYS, check_specs=[HOLDS])
 def hours_table(context) -> MaterializeResult:  # type: ignore[no-untyped-def]
     if context.partition_key == KEYS[2] and "broken" in context.run.tags:
         raise ValueError("a bad day")
@@ -55,11 +62,14 @@ def hours_table(context) -> MaterializeResult:  # type: ignore[no-untyped-def]
     return MaterializeResult(check_results=[AssetCheckResult(check_name="holds", passed=good)])
 
 
-def what_the_ui_shows(instance: DagsterInstance) -> dict[str, object]:
+def what_the_ui_shows(instance: DagsterInstance, url: str) -> dict[str, object]:
     key = AssetKey("hours_table")
     check = AssetCheckKey(key, "holds")
     last = instance.event_log_storage.get_latest_asset_check_execution_by_key([check])[check]
+    with psycopg.connect(url) as connection:
+        verdicts = connection.execute(_VERDICTS).fetchall()
     return {
+        "verdict of each partition": verdicts,
         "status": instance.get_status_by_partition(key, list(KEYS), DAYS),
         "materialized": instance.get_materialized_partitions(key),
         "verdict": last.status,
@@ -79,11 +89,12 @@ def test_pruning_keeps_the_status_of_partitions_and_the_latest_verdicts(
         raise_on_error=False,
     )  # fmt: skip
     materialize([hours_table], partition_key=KEYS[1], instance=instance, tags={"broken": "yes"})
-    before = what_the_ui_shows(instance)
+    before = what_the_ui_shows(instance, url)
 
     with psycopg.connect(url) as connection:
         count = "SELECT count(*) FROM event_logs"
         rows_before = connection.execute(count).fetchone()
+        runs_before = len(instance.get_run_records())
         removed = prune_events(url, timedelta(0))
         rows_after = connection.execute(count).fetchone()
 
@@ -91,8 +102,13 @@ def test_pruning_keeps_the_status_of_partitions_and_the_latest_verdicts(
     assert rows_after is not None
     assert rows_after[0] < rows_before[0] / 2
     assert removed["superseded events"] > 0
-    assert what_the_ui_shows(instance) == before
+    assert what_the_ui_shows(instance, url) == before
     assert before["materialized"] == set(KEYS[:3])
+    assert len(before["verdict of each partition"]) == 3  # type: ignore[arg-type]
+    # of eight runs those stay that a partition or a verdict still goes by
+    assert removed["runs that say nothing"] == runs_before - len(instance.get_run_records()) > 0
+    still_told = {run for _, _, run in before["verdict of each partition"]}  # type: ignore[attr-defined]
+    assert still_told <= {record.dagster_run.run_id for record in instance.get_run_records()}
 
 
 def test_what_is_younger_than_the_retention_stays(storage: tuple[DagsterInstance, str]) -> None:

@@ -28,6 +28,8 @@ RETENTION = "fleet_assets.retention"
 RETENTION_FLOW = "fleet_assets.retention_flow"
 RULE_FLOW = "fleet_assets.rule_flow"
 BASELINE_FLOW = "fleet_assets.baseline_flow"
+BACKFILL = "fleet_assets.backfill"
+VERIFICATION = "fleet_assets.verification"
 MODEL_FLOW = "fleet_assets.model_flow"
 MODEL_STORE = "fleet_assets.model_store"
 MLFLOW_MIRROR = "fleet_assets.mlflow_mirror"
@@ -109,6 +111,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     REJECTS: (*FOUNDATION, DOMAIN, *ADAPTERS),
     RETENTION: (*BASICS, CONTRACTS),
     RETENTION_FLOW: (*FOUNDATION, SETTINGS, RETENTION, *ADAPTERS),
+    BACKFILL: (*FOUNDATION, *ADAPTERS),
+    VERIFICATION: (*FOUNDATION, RULES, SCORING, MODEL_FLOW, *ADAPTERS),
     ASSETS: (
         *FOUNDATION,
         SETTINGS,
@@ -124,6 +128,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         BASELINE_FLOW,
         MODEL_FLOW,
         MLFLOW_MIRROR,
+        BACKFILL,
+        VERIFICATION,
     ),
     SENSORS: (
         *FOUNDATION,

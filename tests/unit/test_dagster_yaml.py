@@ -11,6 +11,7 @@ from dagster._core.instance.config import dagster_instance_config
 from dagster._core.instance.ref import InstanceRef
 
 from fleet_assets.assets.runs import LONG_TAG
+from fleet_assets.backfill.drive import BACKFILL_TAG
 
 FILE = Path(__file__).parents[2] / "dagster.yaml"
 CONFIG: dict[str, Any] = yaml.safe_load(FILE.read_text())
@@ -20,7 +21,10 @@ CONFIG: dict[str, Any] = yaml.safe_load(FILE.read_text())
     ("path", "value"),
     [
         ("run_queue.dequeue_interval_seconds", 1),
-        ("concurrency.runs.tag_concurrency_limits", [{"key": LONG_TAG, "limit": 1}]),
+        (
+            "concurrency.runs.tag_concurrency_limits",
+            [{"key": LONG_TAG, "limit": 1}, {"key": BACKFILL_TAG, "limit": 1}],
+        ),
         ("concurrency.pools.default_limit", 1),
         ("concurrency.pools.granularity", "op"),
         ("run_monitoring.enabled", True),

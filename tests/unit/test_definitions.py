@@ -149,7 +149,7 @@ def test_every_job_runs_in_one_process(defs: dg.Definitions) -> None:
 
 def test_long_runs_are_one_at_a_time(defs: dg.Definitions) -> None:
     assert {job.name for job in jobs(defs) if LONG_TAG in job.tags} == {
-        "daily_models", "train_models",
+        "daily_models", "train_models", "verification_job",
     }  # fmt: skip
 
 
