@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -17,7 +18,7 @@ from fleet_assets.lake.archive import Archive, ArchiveError
 from fleet_assets.lake.log import all_marks
 from fleet_assets.lake.marks import by_hour, expired_id
 from fleet_assets.lake.retire import Going, look, old_hours, retire
-from fleet_assets.lake.retired import archived_batches
+from fleet_assets.lake.retired import counts
 from fleet_assets.lake.store import Lake
 from fleet_assets.retention.classes import Retention, RetentionClass, read_classes
 from fleet_assets.settings import Settings
@@ -25,6 +26,8 @@ from fleet_assets.warehouse.legal_holds import held_vehicles
 from fleet_assets.warehouse.load import PARTITIONED
 from fleet_assets.warehouse.retention_actions import RetentionAction, note_actions
 from fleet_assets.warehouse.retire import RowsGone, drop_empty_months, hours_there, retire_rows
+from fleet_assets.warehouse.retire_audit import retire_audit
+from fleet_assets.warehouse.turns import alone
 
 _DAY: Final = timedelta(days=1)
 _PARTS: Final = 720
@@ -114,6 +117,25 @@ def run_retention(
     """
     report = RetentionReport()
     ends = time.monotonic() + (time_limit.total_seconds() if time_limit else float("inf"))
+    with nullcontext() if dry_run else alone(postgres_url):
+        _round(lake, postgres_url, archive, retention, now, report, ends, say, dry_run=dry_run)
+    if not dry_run:
+        note_actions(postgres_url, _actions(report), by)
+    return report
+
+
+def _round(
+    lake: Lake,
+    postgres_url: str,
+    archive: Archive,
+    retention: Retention,
+    now: datetime,
+    report: RetentionReport,
+    ends: float,
+    say: Callable[[str], None],
+    *,
+    dry_run: bool,
+) -> None:
     held = held_vehicles(postgres_url)
     going: dict[str, set[str]] = {}
     for it in retention.classes.values():
@@ -142,9 +164,11 @@ def run_retention(
                 )
                 if not dry_run:
                     _drop_months(postgres_url, table, cutoff, say)
-    if not dry_run:
-        note_actions(postgres_url, _actions(report), by)
-    return report
+            else:
+                report.rows += _of_audit(
+                    postgres_url, archive if it.archive else None, table, column, cutoff, report,
+                    dry_run=dry_run,
+                )  # fmt: skip
 
 
 def retention_of(settings: Settings) -> Retention:
@@ -161,13 +185,12 @@ def archive_damages(lake: Lake, archive: Archive, now: datetime) -> tuple[int, l
     looked_at, damages = 0, []
     part = int(now.timestamp()) // 3600 % _PARTS
     for table in archive.tables():
-        snapshot = lake.find(table)
         for path in archive.manifests(table):
-            if snapshot is None or crc32(path.encode()) % _PARTS != part:
+            if crc32(path.encode()) % _PARTS != part:
                 continue
             batch = archive.read_manifest(path)
-            if batch is None or batch.number > archived_batches(snapshot, batch.key):
-                continue  # left by an attempt that did not count
+            if batch is None or not counts(lake, batch):
+                continue
             looked_at += 1
             try:
                 archive.verify(batch)
@@ -234,6 +257,24 @@ def _of_warehouse(
         report.failed.append(f"warehouse.{table}: {_in_words(error)}")
         return []
     return [it for it in found if it.rows]
+
+
+def _of_audit(
+    postgres_url: str,
+    archive: Archive | None,
+    table: str,
+    column: str,
+    cutoff: datetime,
+    report: RetentionReport,
+    *,
+    dry_run: bool,
+) -> list[RowsGone]:
+    """Rows of a table that is in the warehouse only."""
+    try:
+        return retire_audit(postgres_url, archive, table, column, cutoff, dry_run=dry_run)
+    except FleetError as error:
+        report.failed.append(f"warehouse.{table}: {_in_words(error)}")
+        return []
 
 
 def _drop_months(

@@ -1,4 +1,4 @@
-"""``fleet retention`` and ``fleet restore``: what is kept for how long, and bringing it back."""
+"""``fleet retention | restore | erase``: what is kept how long, brought back, or forgotten."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.add_typer(retention, name="retention")
     app.command()(restore)
+    app.command()(erase)
 
 
 @retention.command()
@@ -158,3 +159,47 @@ def restore(
     action = RetentionAction("restore", "restored", table, rows, keys[0], keys[-1])
     note_actions(service_address("postgres_url"), [action], who())
     typer.echo(f'{rows:,} rows of {len(keys)} hours: fleet sql "FROM restored_{table} LIMIT 20"')
+
+
+def erase(
+    vehicle: Annotated[str | None, typer.Option(help="Id of the vehicle.")] = None,
+    driver: Annotated[str | None, typer.Option(help="Id of the driver.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go.")] = False,
+    reference: Annotated[
+        str | None, typer.Option(help="Of the request, for the record, such as ticket 4711.")
+    ] = None,
+    keep_kafka: Annotated[
+        bool, typer.Option("--keep-kafka", help="Leave Kafka's topics to their own retention.")
+    ] = False,
+) -> None:
+    """Remove one vehicle or one driver from lake, archive, warehouse, marts and Kafka.
+
+    Kafka can only delete the beginning of a log: what has landed goes, that of others, too.
+    """
+    from fleet_assets.commands.who import who
+    from fleet_assets.erasure_flow import Topics, erase_subject
+    from fleet_assets.errors import FleetError
+    from fleet_assets.kafka.topic import Broker
+    from fleet_assets.lake.archive import Archive
+    from fleet_assets.lake.store import Lake
+    from fleet_assets.retention.subject import Subject
+    from fleet_assets.settings import Settings, service_address
+
+    if (vehicle is None) == (driver is None):
+        raise FleetError("Give either --vehicle or --driver.")
+    subject = Subject("driver", driver) if driver is not None else Subject("vehicle", vehicle or "")
+    settings = Settings()
+    broker = None
+    if not keep_kafka:
+        servers = service_address("kafka_bootstrap_servers", settings)
+        broker = Broker(servers, settings.kafka_client_options())
+    report = erase_subject(
+        Lake(settings.lake_root), service_address("postgres_url", settings),
+        Archive(settings.archive_root), broker,
+        Topics(settings.topic, (settings.dlq_topic, settings.anomalies_topic)),
+        subject, who(), reference=reference, dry_run=dry_run,
+    )  # fmt: skip
+    for line in report.lines(dry_run=dry_run):
+        typer.echo(line)
+    if report.left:
+        raise FleetError("Not all of it went: see the lines that begin with LEFT.")

@@ -210,7 +210,8 @@ def folder_of(table: str, by: str, key: str) -> str:
 def _of_batch(store: pyarrow.fs.FileSystem, folder: str, number: int) -> Iterator[str]:
     selector = pyarrow.fs.FileSelector(folder, recursive=False, allow_not_found=True)
     for info in store.get_file_info(selector):
-        if info.is_file and info.path.rpartition("/")[2].startswith(f"{number:0{_DIGITS}}"):
+        name = info.path.rpartition("/")[2]
+        if info.is_file and name.startswith((f"{number:0{_DIGITS}}-", f"{number:0{_DIGITS}}.")):
             yield info.path
 
 

@@ -27,6 +27,7 @@ from fleet_assets.warehouse.ledger import LedgerEntry, read_ledger, record
 from fleet_assets.warehouse.legal_holds import held_vehicles, lift_hold, place_hold
 from fleet_assets.warehouse.load import replace_hours
 from fleet_assets.warehouse.retention_actions import noted_actions
+from fleet_assets.warehouse.retire_audit import read_audit
 from fleet_assets.warehouse.staleness import pending_marts
 
 pytestmark = pytest.mark.integration
@@ -131,6 +132,31 @@ def test_held_vehicles_stay_everywhere_until_they_are_released(
     go(lake, url, archive)
     assert lake.open("telemetry").read(HOUR).is_empty()
     assert rows_in(url)["vehicle_hours"] == 0
+
+
+def test_the_old_record_goes_from_the_warehouse_to_the_archive(
+    lake: Lake, url: str, archive: Archive
+) -> None:
+    query(url, _CHANGE.format(id="an-old", at="2026-02-01", sent="clock_timestamp()"))
+    query(url, _CHANGE.format(id="not-sent", at="2026-02-01", sent="null"))
+    query(url, _CHANGE.format(id="a-new", at="2028-10-01", sent="clock_timestamp()"))
+    with dying_at("retire.audit_archived") as died:
+        go(lake, url, archive)
+    assert died
+    ids = "select anomaly_id from warehouse.anomaly_changes order by 1"
+    assert query(url, ids) == [("a-new",), ("an-old",), ("not-sent",)]
+    go(lake, url, archive)
+    assert query(url, ids) == [("a-new",), ("not-sent",)]
+    found = read_audit(archive, "anomaly_changes")
+    assert found["anomaly_id"].to_list() == ["an-old"]
+    assert found["payload"].to_list() == ['{"vehicle_id": "v1"}']
+    assert archive_damages(lake, archive, OLD)[1] == []
+
+
+_CHANGE = """
+insert into warehouse.anomaly_changes (changed_at, anomaly_id, kind, payload, published_at)
+values ('{at}', '{id}', 'opened', '{{"vehicle_id": "v1"}}', {sent}) returning 1
+"""
 
 
 def test_months_that_are_empty_are_dropped(lake: Lake, url: str, archive: Archive) -> None:

@@ -26,6 +26,7 @@ ADAPTERS = ("fleet_assets.kafka", "fleet_assets.lake", "fleet_assets.warehouse")
 REJECTS = "fleet_assets.rejects"
 RETENTION = "fleet_assets.retention"
 RETENTION_FLOW = "fleet_assets.retention_flow"
+ERASURE_FLOW = "fleet_assets.erasure_flow"
 RULE_FLOW = "fleet_assets.rule_flow"
 BASELINE_FLOW = "fleet_assets.baseline_flow"
 BACKFILL = "fleet_assets.backfill"
@@ -78,6 +79,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
             MODELS,
             MODEL_CHOICE,
             SCORING,
+            RETENTION,
             *ADAPTERS,
         ),
     ),
@@ -111,6 +113,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     REJECTS: (*FOUNDATION, DOMAIN, *ADAPTERS),
     RETENTION: (*BASICS, CONTRACTS),
     RETENTION_FLOW: (*FOUNDATION, SETTINGS, RETENTION, *ADAPTERS),
+    ERASURE_FLOW: (*FOUNDATION, SETTINGS, DOMAIN, RETENTION, *ADAPTERS),
     BACKFILL: (*FOUNDATION, *ADAPTERS),
     VERIFICATION: (*FOUNDATION, RULES, SCORING, MODEL_FLOW, *ADAPTERS),
     ASSETS: (
