@@ -30,6 +30,12 @@ _EDGES: Final = {
     "entering": "{0} as known at the first row.",
     "leaving": "{0} as known at the last row.",
 }
+_IS_PRIVATE: Final = Column(
+    "is_private",
+    pl.Boolean(),
+    "A message says that the trip is private; null: none says anything of it.",
+    nullable=True,
+)
 _NAMES: Final = {"odometer": "odometer reading", "gps_lat": "latitude", "gps_lon": "longitude"}
 _PLACE_UNITS: Final = {"odometer": "mi", "gps_lat": "degrees", "gps_lon": "degrees"}
 
@@ -75,6 +81,11 @@ TRIP_SEGMENTS: Final = Table(
         Column("named", INT, "Signals that any of its rows names, a null too: one bit each.", nullable=True, minimum=0),
         Column("fuel_first", _READINGS, "Fuel levels near its beginning: count of the 30 s in which they lie, times a million, plus thousandths of a percent.", nullable=True),
         Column("fuel_last", _READINGS, "The same near its end.", nullable=True),
+        Column("slots", INT, "Parts of 30 s whose first row lies in it.", nullable=True, minimum=0),
+        Column("fuel_slots", INT, "Parts of 30 s whose first known fuel level lies in it.", nullable=True, minimum=0),
+        Column("fuel_rises", _READINGS, "Rises of the fuel level that may be a refuel, from five minutes to the next: packed like the levels.", nullable=True),
+        Column("fuel_fall", REAL, "Largest fall of the fuel level from five minutes to the next; negative: it only rises.", "%", nullable=True),
+        _IS_PRIVATE,
     ),
     key=("vehicle_id", "trip_kind", "started_us"),
 )  # fmt: skip
@@ -115,6 +126,10 @@ TRIPS: Final = Table(
         _real("fuel_start_percent", "%", "Fuel level at its beginning: median of one reading each 30 s of five minutes."),
         _real("fuel_end_percent", "%", "Fuel level at its end, likewise."),
         _real("fuel_noise_percent", "%", "Spread of these readings about their medians, as a standard deviation."),
+        _IS_PRIVATE,
+        Column("fuel_coverage", REAL, "Share of the 30 s parts with messages in which the fuel level is known.", nullable=True, minimum=0, maximum=1),
+        _real("refuelled_percent", "%", "Rises of the fuel level within it, from five minutes to the next, each of 8 %, 4 times the noise and the largest fall or more."),
+        _real("fuel_used_percent", "%", "Fall of the fuel level from beginning to end, with refuels added; null if under 3 times the noise, or if the coverage is under 0.8."),
     ),
     key=("trip_id",),
 )  # fmt: skip

@@ -31,7 +31,7 @@ FOLLOWS: Final = Following.of_found(TRIPS, TRIP_SEGMENTS)
 _CONTEXT: Final = timedelta(minutes=10)
 """How far a step may come from beyond the hour."""
 _NUMBERS: Final = ["speed", "engine_rpm", "odometer", "gps_lat", "gps_lon", "fuel_level"]
-_AS_THEY_ARE: Final = ["driver_id", *sorted(set(NAMED.values()) - set(_NUMBERS))]
+_AS_THEY_ARE: Final = ["driver_id", "private", *sorted(set(NAMED.values()) - set(_NUMBERS))]
 _GROUP: Final = ("vehicle_id", "trip_kind")
 _LONGEST_TRIP: Final = timedelta(days=7)
 """So far back a trip is looked for that spans an hour which has changed."""

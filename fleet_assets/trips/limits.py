@@ -23,6 +23,10 @@ class TripLimits:
     still_step_m: float
     jump_m: float
     jump_mph: float
+    fuel_coverage: float
+    fuel_noise_factor: float
+    refuel_percent: float
+    refuel_noise_factor: float
 
     @property
     def rest_us(self) -> int:

@@ -14,6 +14,7 @@ import polars as pl
 from fleet_assets.episodes.levels import CLEAR, SET, UNKNOWN
 from fleet_assets.episodes.pieces import RUN, pieces
 from fleet_assets.episodes.runs import Line
+from fleet_assets.trips.fuel import of_piece
 from fleet_assets.trips.limits import TripLimits
 from fleet_assets.trips.steps import SUMS, with_steps
 from fleet_assets.trips.told import at_ends, readings
@@ -48,6 +49,12 @@ TRIP_PIECE_SCHEMA: Final = pl.Schema(
         # fuel levels near its two ends, each with its time in one number
         "fuel_first": pl.List(pl.Int64()),
         "fuel_last": pl.List(pl.Int64()),
+        # parts of 30 s that begin in it, those that know the fuel level, rises that may be refuels
+        "slots": pl.Int64(),
+        "fuel_slots": pl.Int64(),
+        "fuel_rises": pl.List(pl.Int64()),
+        "fuel_fall": pl.Float64(),  # the largest one from five minutes to the next
+        "is_private": pl.Boolean(),  # a row says so; null: none says anything
     }
 )
 
@@ -59,9 +66,10 @@ def trip_pieces(
 
     Args:
         telemetry: rows in order of vehicle and event time: `vehicle_id`, `event_time`, `conflict`,
-            `driver_id`, `ignition`, `speed` (mph), `engine_rpm`, `odometer` (mi), `gps_lat`,
-            `gps_lon` (degrees), `fuel_level` (%), `null_signals`, `invalid_values` and the other
-            signals of `NAMED`; before the window's own at least the last `rest_s` as context.
+            `driver_id`, `private`, `ignition`, `speed` (mph), `engine_rpm`, `odometer` (mi),
+            `gps_lat`, `gps_lon` (degrees), `fuel_level` (%), `null_signals`, `invalid_values` and
+            the other signals of `NAMED`; before the window's own the ten minutes before as context
+            (at least `rest_s`, and two spans of fuel readings).
         limits: what makes a trip.
         window_start_us: event time in µs; rows before it are context, to which nothing is credited.
 
@@ -117,6 +125,8 @@ def _of_kind(rows: pl.DataFrame, kind: str, limits: TripLimits, start_us: int) -
             driver_id=pl.col("driver_id").drop_nulls().first(),
             named=pl.col("named").bitwise_or(),
             **at_ends("reading"),
+            **of_piece(),
+            is_private=pl.col("private").max(),
         )
         .with_columns(trip_kind=pl.lit(kind))
         .select(pl.col(name).cast(dtype) for name, dtype in TRIP_PIECE_SCHEMA.items())

@@ -10,6 +10,7 @@ from typing import Final
 
 import polars as pl
 
+from fleet_assets.trips.fuel import with_fuel
 from fleet_assets.trips.limits import TripLimits
 from fleet_assets.trips.told import named
 
@@ -39,6 +40,7 @@ def with_steps(telemetry: pl.DataFrame, limits: TripLimits) -> pl.DataFrame:
         pl.col("event_time").dt.epoch("us").alias("at_us"),
         *(_unless_conflict(pl.col(name).cast(pl.Float64), name) for name in signals),
         _unless_conflict(pl.col("ignition"), "ignition"),
+        _unless_conflict(pl.col("private"), "private"),
         named=named(telemetry),
         contradicted=pl.col("conflict").cast(pl.Int64).cum_sum().over("vehicle_id"),
     ).with_columns(_fix("gps_lat"), _fix("gps_lon"))
@@ -48,7 +50,8 @@ def with_steps(telemetry: pl.DataFrame, limits: TripLimits) -> pl.DataFrame:
     by_speed = _by_speed(rows, limits)
     by_fix = _by_fix(rows, limits)
     return (
-        rows.join(by_speed, on="row", how="left", maintain_order="left")
+        with_fuel(rows, limits)
+        .join(by_speed, on="row", how="left", maintain_order="left")
         .join(by_fix, on="row", how="left", maintain_order="left")
         .drop("contradicted")
     )

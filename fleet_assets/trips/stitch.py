@@ -11,6 +11,7 @@ from typing import Final
 
 import polars as pl
 
+from fleet_assets.trips.fuel import with_fuel_used
 from fleet_assets.trips.limits import TripLimits
 from fleet_assets.trips.pieces import TRIP_PIECE_SCHEMA
 from fleet_assets.trips.steps import M_PER_MILE, SUMS, distance_m
@@ -45,6 +46,10 @@ TRIP_SCHEMA: Final = pl.Schema(
         "fuel_start_percent": pl.Float64(),
         "fuel_end_percent": pl.Float64(),
         "fuel_noise_percent": pl.Float64(),
+        "is_private": pl.Boolean(),
+        "fuel_coverage": pl.Float64(),
+        "refuelled_percent": pl.Float64(),
+        "fuel_used_percent": pl.Float64(),
     }
 )
 """`is_open`: no sample that is known has ended it. Distances are null where the signal is."""
@@ -60,7 +65,7 @@ def stitch_trips(pieces: pl.DataFrame, limits: TripLimits) -> pl.DataFrame:
     Returns:
         Rows of TRIP_SCHEMA in order of vehicle, kind and onset.
     """
-    return _trips(_chained(pieces, limits))
+    return _trips(_chained(pieces, limits), limits)
 
 
 def advance_trips(
@@ -79,7 +84,7 @@ def advance_trips(
     """
     chained = _chained(pl.concat([open_pieces, pieces]), limits)
     is_last = pl.col("trip") == pl.col("trip").max().over(_OF)
-    return _trips(chained.filter(~is_last)), chained.filter(is_last).select(
+    return _trips(chained.filter(~is_last), limits), chained.filter(is_last).select(
         TRIP_PIECE_SCHEMA.names()
     )
 
@@ -149,7 +154,7 @@ def _goes_on(limits: TripLimits) -> pl.Expr:
     return (~before("was_off") & short & (~silent | travels)).fill_null(value=False)
 
 
-def _trips(chained: pl.DataFrame) -> pl.DataFrame:
+def _trips(chained: pl.DataFrame, limits: TripLimits) -> pl.DataFrame:
     inside = chained.filter(pl.col("is_run") | pl.col("next_goes_on"))
     sums = {
         name: pl.col(name).sum() - pl.col(f"entry_{name}").first()  # it led to the onset
@@ -171,13 +176,15 @@ def _trips(chained: pl.DataFrame) -> pl.DataFrame:
         end_lon=pl.col("gps_lon_last").drop_nulls().last(),
         driver_id=pl.col("driver_id").drop_nulls().first(),
         named=pl.col("named").bitwise_or(),
+        is_private=pl.col("is_private").max(),
     )
     fuel = fuel_at_ends(inside, [*_OF, "trip"])
     ids = [
         trip_id(*onset) for onset in summed.select(*_OF, "started_us").iter_rows()
     ]  # few: one for each trip
+    told = summed.join(fuel, on=[*_OF, "trip"], how="left", maintain_order="left")
     return (
-        summed.join(fuel, on=[*_OF, "trip"], how="left", maintain_order="left")
+        with_fuel_used(told, inside, [*_OF, "trip"], limits)
         .with_columns(
             trip_id=pl.Series(ids, dtype=pl.String),
             started_at=pl.from_epoch("started_us", time_unit="us").dt.replace_time_zone("UTC"),

@@ -25,7 +25,8 @@ READINGS: Final = 10
 LEAST_READINGS: Final = 3
 _KEPT: Final = READINGS + 1
 """Of a piece: the piece beside it may hold an earlier reading of the same time."""
-_PACK: Final = 1_000_000
+PACK: Final = 1_000_000
+"""A number in thousandths of a percent, and the count of its READING_US, in one."""
 _THOUSANDTHS: Final = 1000
 
 
@@ -60,7 +61,7 @@ def readings(fuel: str, at_us: str, of: list[str]) -> pl.Expr:
     before = pl.when(known).then(when).forward_fill().shift(1).over(of)
     is_first = known & (before.is_null() | (when != before))
     value = (pl.col(fuel) * _THOUSANDTHS).round().cast(pl.Int64)
-    return pl.when(is_first).then(when * _PACK + value)
+    return pl.when(is_first).then(when * PACK + value)
 
 
 def at_ends(reading: str) -> dict[str, pl.Expr]:
@@ -95,7 +96,7 @@ def fuel_at_ends(pieces: pl.DataFrame, of: list[str]) -> pl.DataFrame:
         pieces.select(*of, end=pl.lit(name), packed=pl.col(column))
         .explode("packed", empty_as_null=False)
         .drop_nulls("packed")
-        .with_columns(when=pl.col("packed") // _PACK, level=(pl.col("packed") % _PACK) / 1000)
+        .with_columns(when=pl.col("packed") // PACK, level=(pl.col("packed") % PACK) / 1000)
         .unique([*of, "when"], keep="first", maintain_order=True)
         .group_by(*of, "end", maintain_order=True)
         .agg(edge(pl.col("level"), READINGS))

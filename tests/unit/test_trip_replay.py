@@ -53,3 +53,20 @@ def test_late_messages_join_trips_on_both_sides_of_the_hour(tmp_path: Path) -> N
     assert joined["trip_id"] == apart["trip_id"][0]
     # one minute from 7 to 8 and from 13 to 14 is a step that still holds
     assert joined["speed_miles"] == pytest.approx(10.0, abs=1e-4)
+
+
+def test_private_and_fuel_used_come_from_messages_of_several_hours(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    told = [
+        message(
+            "v1", (START + timedelta(seconds=second)).isoformat(), speed=30.0,
+            fuel_level=60 - second // 360, private=second == 900,
+        )
+        for second in range(0, 2401, 10)
+    ]  # fmt: skip
+    land_values(lake, told)
+    (trip,) = trips(lake).to_dicts()
+    assert trip["is_private"] is True
+    assert trip["fuel_coverage"] == 1.0
+    assert trip["refuelled_percent"] == 0.0
+    assert trip["fuel_used_percent"] == 6.0

@@ -27,6 +27,7 @@ SCHEMA = pl.Schema(
         "event_time": pl.Datetime("us", "UTC"),
         "conflict": pl.Boolean(),
         "driver_id": pl.String(),
+        "private": pl.Boolean(),
         "ignition": pl.Boolean(),
         "speed": pl.Float64(),
         "engine_rpm": pl.Float64(),
@@ -56,15 +57,16 @@ class Row:
     fuel: float | None = None
     nulls: tuple[str, ...] = ()
     refused: str | None = None
+    private: bool | None = None
 
 
 def table(rows: list[Row]) -> pl.DataFrame:
     ordered = sorted(rows, key=lambda r: (r.vehicle, r.second))
     return pl.DataFrame(
         [
-            (r.vehicle, START + timedelta(seconds=r.second), r.conflict, r.driver, r.ignition,
-             r.speed, r.rpm, r.odometer, *(r.position or (None, None)), r.fuel, list(r.nulls),
-             None if r.refused is None else f'{{"{r.refused}": {{"value": "9"}}}}')
+            (r.vehicle, START + timedelta(seconds=r.second), r.conflict, r.driver, r.private,
+             r.ignition, r.speed, r.rpm, r.odometer, *(r.position or (None, None)), r.fuel,
+             list(r.nulls), None if r.refused is None else f'{{"{r.refused}": {{"value": "9"}}}}')
             for r in ordered
         ],
         schema=SCHEMA, orient="row",
@@ -210,7 +212,9 @@ def summary(vehicle: str, kind: str, inside: list[Row], mine: list[Row]) -> tupl
         fixes[0] if fixes else None, fixes[-1] if fixes else None,
         drivers[0] if drivers else None,
         ",".join(sorted({name for r in inside for name in names_of(r)})),
-        *fuel_of(inside),
+        *fuel_of(inside)[:2], hundredths(fuel_of(inside)[2]),
+        max((r.private for r in inside if r.private is not None and not r.conflict), default=None),
+        *fuel_used(inside, mine),
     )  # fmt: skip
 
 
@@ -236,7 +240,59 @@ def fuel_of(inside: list[Row]) -> tuple[float | None, float | None, float | None
     if len(levels) < 3:
         return None, None, None
     off = [abs(level - median(end)) for end in ends for level in end]
-    return median(ends[0]), median(ends[1]), round(1.4826 * median(off), 3)
+    return round(median(ends[0]), 6), round(median(ends[1]), 6), round(1.4826 * median(off), 3)
+
+
+def slot_of(row: Row) -> int:
+    return (round(START.timestamp()) + row.second) // 30
+
+
+def hundredths(noise: float | None) -> float | None:
+    """Coarse enough that halves of a thousandth do not matter."""
+    return None if noise is None else round(noise, 2)
+
+
+def fuel_used(
+    inside: list[Row], mine: list[Row]
+) -> tuple[float | None, float | None, float | None]:
+    """Coverage, refuels and what was used, in percent."""
+    begins: dict[int, Row] = {}
+    levels: dict[int, Row] = {}
+    for r in mine:
+        begins.setdefault(slot_of(r), r)
+        if r.fuel is not None and not r.conflict:
+            levels.setdefault(slot_of(r), r)
+    span = {r.second for r in inside}
+    parts = sum(r.second in span for r in begins.values())
+    known = [(slot, r) for slot, r in levels.items() if r.second in span]
+    if not parts:
+        return None, None, None
+    coverage = min(len(known) / parts, 1)
+    start, end, noise = fuel_of(inside)
+    if start is None or end is None or noise is None:
+        return round(coverage, 6), None, None
+    rises: list[tuple[int, float]] = []
+    falls = [0.0]
+    for slot, _ in known:
+        now, before = (
+            [levels[s].fuel or 0 for s in range(last - 9, last + 1) if s in levels]
+            for last in (slot, slot - 10)
+        )
+        looks_back_inside = slot - 19 >= slot_of(inside[0])
+        if min(len(now), len(before)) >= 3:
+            rise = round(median(now) - median(before), 6)
+            falls.append(-rise)
+            rises += [(slot, rise)] if rise >= 8 and looks_back_inside else []
+    stretches: list[list[float]] = []
+    for number, (slot, rise) in enumerate(rises):
+        if number and slot - rises[number - 1][0] <= 20:
+            stretches[-1].append(rise)
+        else:
+            stretches.append([rise])
+    refuelled = sum(max(s) for s in stretches if max(s) >= max(8, 4 * noise, *falls))
+    used = round(start - end + refuelled, 6)
+    is_known = coverage >= 0.8 and used >= max(0, 3 * noise)
+    return round(coverage, 6), round(refuelled, 6), used if is_known else None
 
 
 def as_tuples(found: pl.DataFrame) -> list[tuple[Any, ...]]:
@@ -256,7 +312,10 @@ def as_tuples(found: pl.DataFrame) -> list[tuple[Any, ...]]:
             t["speed_max_mph"], t["rpm_max"],
             position(t["start_lat"], t["start_lon"]), position(t["end_lat"], t["end_lon"]),
             t["driver_id"], t["signals"],
-            *(rounded(t[f"fuel_{name}_percent"]) for name in ("start", "end", "noise")),
+            *(rounded(t[f"fuel_{name}_percent"]) for name in ("start", "end")),
+            hundredths(t["fuel_noise_percent"]),
+            t["is_private"], *(rounded(t[name]) for name in
+              ("fuel_coverage", "refuelled_percent", "fuel_used_percent")),
         )
         for t in found.sort("vehicle_id", "trip_kind", "started_at").to_dicts()
     ]  # fmt: skip
@@ -287,13 +346,34 @@ def histories(draw: st.DrawFn) -> list[Row]:
                     draw(st.sampled_from([None, 20.0, 55.1, 80.0])),
                     draw(st.sampled_from([(), (), ("coolant_temp",), ("speed", "heading")])),
                     draw(st.sampled_from([None, None, "engine_rpm"])),
+                    draw(st.sampled_from([None, False, True])),
                 )
             )
     return [replace(r, driver=None) if r.conflict else r for r in rows]
 
 
+@st.composite
+def fuelled(draw: st.DrawFn) -> list[Row]:
+    """An hour on the way, with a level that jumps, is unsteady, and is not always there."""
+    random = draw(st.randoms(use_true_random=False))
+    step = draw(st.sampled_from([10, 20, 45]))
+    unrest = draw(st.sampled_from([0.0, 0.5, 4.0]))
+    jumps = {
+        draw(st.integers(0, 3600)): draw(st.sampled_from([-20.0, 9.0, 30.0])) for _ in range(3)
+    }
+    there = draw(st.sampled_from([0.3, 0.8, 1.0]))
+    rows = []
+    for second in range(0, 3600, step):
+        if random.random() < 0.05:
+            continue
+        level = 50 - second / 600 + sum(by for at, by in jumps.items() if at <= second)
+        fuel = round(min(max(level + random.uniform(-unrest, unrest), 0), 100), 1)
+        rows.append(Row(second, 40.0, fuel=fuel if random.random() < there else None))
+    return rows
+
+
 @settings(deadline=None, max_examples=60)
-@given(histories(), st.sets(st.integers(0, 3000), max_size=6), st.randoms())
+@given(histories() | fuelled(), st.sets(st.integers(0, 3000), max_size=6), st.randoms())
 def test_any_cut_and_any_order_of_windows_give_the_trips_of_one_pass(
     rows: list[Row], cuts: set[int], random: Any
 ) -> None:
@@ -394,3 +474,91 @@ def test_late_rows_join_two_trips_under_the_id_of_the_first() -> None:
     assert len(apart) == 2
     assert joined["trip_id"] == apart[0]["trip_id"]
     assert joined["speed_miles"] == pytest.approx(15, abs=0.01)
+
+
+def fuel(rows: list[Row]) -> tuple[float | None, float | None, float | None]:
+    (trip,) = (t for t in trips(rows) if t["trip_kind"] == "motion")
+    return trip["fuel_coverage"], trip["refuelled_percent"], trip["fuel_used_percent"]
+
+
+def hour_of_driving(level: Any, every_s: int = 10) -> list[Row]:
+    """An hour at 40 mph; `level` tells the fuel in percent by second."""
+    return [Row(s, 40.0, fuel=level(s)) for s in range(0, 3600, every_s)]
+
+
+def test_fuel_used_is_the_fall_between_the_ends() -> None:
+    assert fuel(hour_of_driving(lambda s: 60 - s / 360)) == (
+        1.0, 0.0, pytest.approx(10 * 3300 / 3600, abs=0.1)
+    )  # fmt: skip
+
+
+def test_a_noisy_level_does_not_use_up_the_tank() -> None:
+    """Its falls sum up to hundreds of percent; the hour has used ten."""
+    noisy = hour_of_driving(lambda s: 60 - s / 360 + s // 10 % 3 - 1)
+    falls = sum(max(0, (a.fuel or 0) - (b.fuel or 0)) for a, b in pairwise(noisy))
+    assert falls > 200
+    assert fuel(noisy)[2] == pytest.approx(10 * 3300 / 3600, abs=0.5)
+
+
+def test_fuel_used_below_three_times_the_noise_is_unknown() -> None:
+    used = fuel(hour_of_driving(lambda s: 60 - s / 3600 + s // 30 % 3 - 1))
+    assert used == (1.0, 0.0, None)
+
+
+@pytest.mark.parametrize("at_s", [600, 1800, 3000])
+def test_refuels_on_the_way_are_added(at_s: int) -> None:
+    refuelled = hour_of_driving(lambda s: 30 - s / 360 + (50 if s >= at_s else 0))
+    coverage, added, used = fuel(refuelled)
+    assert coverage == 1
+    assert added == pytest.approx(50, abs=1)
+    assert used == pytest.approx(10 * 3300 / 3600, abs=1)
+
+
+@pytest.mark.parametrize("at_s", [60, 3540])
+def test_a_refuel_at_the_very_ends_is_not_counted_twice(at_s: int) -> None:
+    refuelled = hour_of_driving(lambda s: 30 - s / 360 + (50 if s >= at_s else 0))
+    assert fuel(refuelled)[1:] == (0.0, pytest.approx(10 * 3300 / 3600, abs=0.5))
+
+
+def test_a_level_that_falls_as_far_by_itself_is_not_refuelled() -> None:
+    """On a slope from 10 to 30 minutes."""
+    sloping = hour_of_driving(lambda s: 60 - s / 360 - (12 if 600 <= s < 1800 else 0))
+    assert fuel(sloping)[1:] == (0.0, pytest.approx(10 * 3300 / 3600, abs=0.1))
+
+
+def test_a_refuel_before_the_trip_is_not_its_own() -> None:
+    standing = [Row(s, 0.0, fuel=10.0 if s < 600 else 90.0) for s in range(0, 900, 10)]
+    driving = [replace(r, second=r.second + 900) for r in hour_of_driving(lambda s: 90 - s / 360)]
+    assert fuel([*standing, *driving])[1] == 0.0
+
+
+def test_fuel_used_is_unknown_where_the_level_is_known_for_less_than_four_fifths() -> None:
+    known = hour_of_driving(lambda s: 60 - s / 360 if s % 300 < 240 else None)
+    assert fuel(known)[2] is not None
+    less = hour_of_driving(lambda s: 60 - s / 360 if s % 300 < 210 else None)
+    assert fuel(less) == (0.7, 0.0, None)
+
+
+@pytest.mark.parametrize(
+    ("said", "is_private"),
+    [((None, None), None), ((False, None), False), ((False, True), True), ((None, True), True)],
+)
+def test_a_trip_is_private_if_any_message_says_so(
+    said: tuple[bool | None, bool | None], is_private: bool | None
+) -> None:
+    rows = [*drive(0, 300, 30, private=said[0]), *drive(310, 300, 30, private=said[1])]
+    (trip,) = trips(rows)
+    assert trip["is_private"] is is_private
+
+
+def test_trips_of_pieces_without_fuel_parts_do_not_know_what_they_used() -> None:
+    """As they are in lakes that are older than these columns."""
+    pieces = trip_pieces(table(hour_of_driving(lambda s: 60 - s / 360)), LIMITS)
+    unknown = pieces.with_columns(
+        pl.lit(None, dtype=TRIP_PIECE_SCHEMA[name]).alias(name)
+        for name in ("slots", "fuel_slots", "fuel_rises", "is_private")
+    )
+    (trip,) = stitch_trips(unknown, LIMITS).to_dicts()
+    assert trip["fuel_start_percent"] is not None
+    assert (trip["fuel_coverage"], trip["refuelled_percent"]) == (None, None)
+    assert trip["fuel_used_percent"] is None

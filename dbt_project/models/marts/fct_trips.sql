@@ -28,17 +28,23 @@ select
     trips.end_lat,
     trips.end_lon,
     trips.driver_id,
+    trips.is_private,
     trips.signals,
     trips.fuel_start_percent,
     trips.fuel_end_percent,
     trips.fuel_noise_percent,
+    trips.fuel_coverage,
+    trips.refuelled_percent,
+    trips.fuel_used_percent,
     trips.event_hour,
     trips.hour_start,
     versions.fleet_id,
     versions.vehicle_type,
     (trips.started_at at time zone coalesce(versions.time_zone, 'UTC'))::date as date_local,
     extract(epoch from trips.ended_at - trips.started_at)::double precision as duration_seconds,
-    coalesce(trips.odometer_miles, trips.gps_miles, trips.speed_miles) as distance_miles
+    coalesce(trips.odometer_miles, trips.gps_miles, trips.speed_miles) as distance_miles,
+    trips.fuel_used_percent / 100 * versions.tank_gallons as fuel_used_gallons,
+    trips.refuelled_percent / 100 * versions.tank_gallons as refuelled_gallons
 from trips_rows as trips
 left join versions
     on
