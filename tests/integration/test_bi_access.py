@@ -31,8 +31,9 @@ HOUR = "2026-01-31T05"
 NUMBERS = itertools.count()
 OF_FLEETS = (
     "dim_vehicles", "dim_fleets", "fct_vehicle_hours", "fct_vehicle_days", "fct_trips",
-    "fct_anomalies", "fct_harsh_events", "fct_fault_codes", "mart_fleet_days",
-    "mart_vehicle_features",
+    "fct_anomalies", "fct_harsh_events", "fct_fault_codes", "fct_fuel_events", "mart_fleet_days",
+    "mart_vehicle_features", "mart_fuel_efficiency", "mart_idling_cost", "mart_utilisation",
+    "mart_fleet_health",
 )  # fmt: skip
 
 
@@ -59,7 +60,7 @@ def marts(services: Installation, tmp_path_factory: pytest.TempPathFactory) -> M
     same = {"event_hour": HOUR, "started_at": start, "ended_at": start + timedelta(minutes=9)}
     trips = [
         same | {"vehicle_id": v, "trip_id": i, "trip_kind": "motion", "state": "closed",
-                "driver_id": driver, "samples": 1}
+                "driver_id": driver, "samples": 1, "refuelled_percent": 40.0}
         for v, i, driver in both
     ]  # fmt: skip
     anomalies = [
@@ -111,9 +112,14 @@ def test_a_login_of_a_fleet_sees_its_rows_only_and_others_see_all(
         who: query(url, "select driver_id from marts.dim_drivers") for who, url in of.items()
     }
     assert (drivers["north"], drivers["south"]) == ([("anna",)], [("ben",)])
+    scored = {
+        who: query(url, "select driver_id from marts.mart_driver_scores") for who, url in of.items()
+    }
+    assert (scored["north"], scored["south"]) == ([("anna",)], [("ben",)])
     for url in of.values():
         assert query(url, "select count(*) > 18000 from marts.dim_dates") == [(True,)]
-        query(url, "select * from marts.dim_rules")
+        for seed in ("dim_rules", "driver_score_weights", "idling_costs"):
+            query(url, f"select * from marts.{seed}")
 
 
 WAYS_OUT = (

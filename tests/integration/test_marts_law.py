@@ -26,7 +26,7 @@ FLEETS = ("north", "south", "east")
 VEHICLES = range(1, 6)
 MARTS = (
     "dim_vehicles", "dim_fleets", "fct_vehicle_hours", "fct_vehicle_days", "mart_fleet_days",
-    "mart_data_quality",
+    "mart_data_quality", "mart_idling_cost", "mart_utilisation", "mart_fleet_health",
 )  # fmt: skip
 ROUNDS, STEPS = 4, 6
 

@@ -10,9 +10,12 @@ import polars as pl
 import pytest
 import yaml
 
+from fleet_assets.contracts.anomaly_tables import SEVERITIES
 from fleet_assets.contracts.reasons import REJECT_REASONS
 from fleet_assets.contracts.table import UTC_MICROSECONDS
 from fleet_assets.contracts.tables import VEHICLE_HOURS, VEHICLE_OUTCOMES
+from fleet_assets.rules.catalogue import ANOMALY_TYPES, VEHICLE_TYPES
+from fleet_assets.trips.limits import trip_limits
 from fleet_assets.warehouse.dbt_env import dbt_environment, touched_environment, touched_vars
 from partitions.hours import hours_between
 
@@ -52,6 +55,22 @@ def test_each_reject_reason_is_a_column_of_the_data_quality_mart() -> None:
     assert {name for name in columns if name.startswith("rejected_")} == {
         f"rejected_{reason}" for reason in REJECT_REASONS
     }
+
+
+def test_a_refuel_is_the_same_in_trips_and_between_them() -> None:
+    told = yaml.safe_load((PROJECT / "dbt_project.yml").read_text())["vars"]
+    limits = trip_limits()
+    assert told["refuel_percent"] == limits.refuel_percent
+    assert told["refuel_noise_factor"] == limits.refuel_noise_factor
+
+
+def test_seeds_know_all_severities_and_types_of_vehicles() -> None:
+    weights = pl.read_csv(PROJECT / "seeds" / "driver_score_weights.csv")
+    for _, of_kind in weights.group_by("anomaly_type"):
+        assert set(of_kind["severity"]) == set(SEVERITIES)
+    assert set(weights["anomaly_type"]) <= set(ANOMALY_TYPES)
+    costs = pl.read_csv(PROJECT / "seeds" / "idling_costs.csv")
+    assert set(costs["vehicle_type"]) == set(VEHICLE_TYPES)
 
 
 @pytest.mark.parametrize("path", sorted(PROJECT.glob("models/*/*.sql")), ids=lambda path: path.stem)

@@ -1,7 +1,8 @@
 {#- A view: a late message may join two stretches of a code, or split one. -#}
+{#- `not materialized`: a CTE that is used twice would else be read whole, for each stretch. -#}
 {{ config(materialized='view', post_hook="{{ for_fleet_readers() }}") }}
 
-with vehicle_codes_rows as (
+with vehicle_codes_rows as not materialized (
     select * from {{ source('warehouse', 'vehicle_codes') }}
 ),
 
@@ -10,7 +11,7 @@ versions as (
 ),
 
 -- hours in which the vehicle told codes, be it that there are none
-told as (
+told as not materialized (
     select
         vehicle_id,
         hour_start,
