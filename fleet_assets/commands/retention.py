@@ -146,18 +146,21 @@ def restore(
     from fleet_assets.lake.store import Lake
     from fleet_assets.settings import Settings, service_address
     from fleet_assets.warehouse.retention_actions import RetentionAction, note_actions
+    from fleet_assets.warehouse.turns import alone
 
     settings = Settings()
     lake, archive = Lake(settings.lake_root), Archive(settings.archive_root)
+    url = service_address("postgres_url", settings)
     keys = archived_keys(lake, archive, table, *span(first, last))
     if not keys:
         raise FleetError(
             f"The archive {archive.url} holds nothing of {table} from {first} to {last}."
         )
-    done = [restore_hour(lake, archive, table, key, vehicle) for key in keys]
+    with alone(url):  # an erasure must not be undone
+        done = [restore_hour(lake, archive, table, key, vehicle) for key in keys]
     rows = sum(it.rows for it in done)
     action = RetentionAction("restore", "restored", table, rows, keys[0], keys[-1])
-    note_actions(service_address("postgres_url"), [action], who())
+    note_actions(url, [action], who())
     typer.echo(f'{rows:,} rows of {len(keys)} hours: fleet sql "FROM restored_{table} LIMIT 20"')
 
 

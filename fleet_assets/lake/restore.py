@@ -12,7 +12,6 @@ import pyarrow.parquet
 from fleet_assets.contracts.table import Table
 from fleet_assets.contracts.tables import TABLE_BY_NAME
 from fleet_assets.errors import FleetError
-from fleet_assets.fault_points import fault_point
 from fleet_assets.lake.archive import Archive, ArchivedFile, Batch
 from fleet_assets.lake.restored import PREFIX, RESTORED, restored_lake
 from fleet_assets.lake.retired import archived_batches
@@ -86,7 +85,6 @@ def restore_hour(
         mark = f"restored/{key}"
         progress = {mark: (target.committed(mark) or 0) + 1}
         target.commit_files({key: frames}, target.files_of([key]), progress)
-        fault_point("restore.committed")
         return Restored(key, sum(frame.height for frame in frames))
 
     return retrying(f"restore of {table} {key}", attempt)

@@ -60,7 +60,6 @@ def retire_audit(
                 postgres_url,
                 lambda c, day=day: _retire(c, archive, table, column, day, cutoff),  # type: ignore[misc]
             )
-            fault_point("retire.audit_committed")
     if not rows:
         return []
     return [RowsGone(table, rows, min(days).isoformat(), max(days).isoformat())]

@@ -108,8 +108,31 @@ KILLED_ELSEWHERE = {
     "rejects.intent": "tests/integration/test_rejects.py",
     "rejects.produced": "tests/integration/test_rejects.py",
     "artifacts.written": "tests/unit/test_artifacts.py",
+    **dict.fromkeys(
+        (
+            "archive.file_written",
+            "archive.before_manifest",
+            "archive.manifest_written",
+            "retire.sealed",
+            "retire.before_commit",
+            "retire.committed",
+        ),
+        "tests/unit/test_retention_lake.py",
+    ),
+    **dict.fromkeys(
+        ("retire.rows_deleted", "retire.audit_archived"), "tests/integration/test_retention.py"
+    ),
+    **dict.fromkeys(
+        (
+            "erase.committed",
+            "erase.files_deleted",
+            "erase.archive_written",
+            "erase.archive_manifest",
+        ),
+        "tests/integration/test_erasure.py",
+    ),
 }
-"""Points of commands and of artifacts, and the tests that kill them there."""
+"""Points of commands, of artifacts and of retention, and the tests that kill them there."""
 NOT_YET_USED = {"*.files_written"}
 """Points in code that nothing calls yet."""
 TORN = ("raw_telemetry", "landings", "vehicle_hours", "dlq_published")
