@@ -15,7 +15,7 @@ from fleet_assets.lake.sealed import frozen_hours
 from fleet_assets.lake.store import Lake
 from fleet_assets.settings import Settings
 from fleet_assets.warehouse.ledger import FLOW, LedgerEntry, read_ledger
-from fleet_assets.warehouse.staleness import hours_to_requeue
+from fleet_assets.warehouse.staleness import hours_to_requeue, pending_marts
 from partitions.hours import HOUR, hour_start
 from partitions.planning import HourProgress
 
@@ -58,6 +58,7 @@ def hour_progress(lake: Lake, postgres_url: str) -> list[HourProgress]:
         entries.setdefault(entry.event_hour, []).append(entry)
     frozen = frozen_hours(all_marks(lake.open("telemetry").delta))
     requeued = (hours_to_requeue(postgres_url) - frozen) | cut_off_hours(lake)
+    unshown = set(pending_marts(postgres_url)) - frozen
     for event_hour, known in entries.items():
         # an hour whose raw messages have expired may still lack its marts, or get a vehicle
         taken_in = [e.processed_version for e in known if e.stage == "telemetry"]
@@ -80,6 +81,7 @@ def hour_progress(lake: Lake, postgres_url: str) -> list[HourProgress]:
                 next_attempt_at=max(waits, default=None),
                 requeued=event_hour in requeued,
                 loaded_version=loaded.processed_version if loaded else None,
+                unshown=event_hour in unshown,
             )
         )
     return progress

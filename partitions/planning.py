@@ -29,6 +29,7 @@ class HourProgress:
         requeued: something other than new messages makes it stale (a vehicle was registered, a
             rebuild was cut off).
         loaded_version: version whose messages the warehouse holds; None: none yet.
+        unshown: it was loaded again, by hand perhaps, and the marts do not show that load.
     """
 
     event_hour: str
@@ -39,6 +40,7 @@ class HourProgress:
     next_attempt_at: datetime | None = None
     requeued: bool = False
     loaded_version: int | None = None
+    unshown: bool = False
 
     @property
     def loaded(self) -> bool:
@@ -49,7 +51,7 @@ class HourProgress:
     def stale(self) -> bool:
         """The marts do not show all that has landed."""
         shown = -1 if self.shown_version is None else self.shown_version
-        return self.requeued or self.landed_version > shown
+        return self.requeued or self.unshown or self.landed_version > shown
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+from fleet_assets.backfill.steps import chosen_steps, names
 from fleet_assets.lake.store import Lake
 from fleet_assets.model_flow.book import model_book
 from fleet_assets.verification.differences import Difference
@@ -23,7 +24,7 @@ from fleet_assets.verification.telemetry import telemetry_differences
 from fleet_assets.warehouse.rule_book import rule_book
 from fleet_assets.warehouse.vehicles import known_vehicles, tanks_at
 from partitions.days import day_of
-from partitions.hours import hour_start
+from partitions.hours import hour_start, is_hour
 
 _TABLES: Final = 4
 """Tables that are made from raw messages."""
@@ -93,9 +94,19 @@ def verify(
 
 
 def repair_command(differences: Sequence[Difference]) -> str:
-    """The backfill that makes right what differs."""
-    names = sorted({difference.table.rpartition(".")[2] for difference in differences})
-    loaded = {d.table for d in differences if d.table.startswith("warehouse.")}
-    names = sorted({f"warehouse_{n}" if f"warehouse.{n}" in loaded else n for n in names})
+    """The backfill that makes right what differs: of each job, what comes first in the flow."""
+    named = {_asset(difference.table): difference for difference in differences}
+    models = [name for name, found in named.items() if found.table.startswith("marts.")]
+    known = names(models)
+    steps = chosen_steps(list(named), models)
+    wanted = [next(name for name in named if known[name] == step) for step in steps]
     keys = sorted(difference.key for difference in differences)
-    return f"fleet backfill {' '.join(names)} --from {keys[0]} --to {keys[-1]}"
+    if any(not is_hour(key) for key in keys):
+        keys = sorted(day_of(key) for key in keys)
+    return f"fleet backfill {' '.join(wanted)} --from {keys[0]} --to {keys[-1]}"
+
+
+def _asset(table: str) -> str:
+    """Name of the asset of a table of the lake, the warehouse or the marts."""
+    schema, _, name = table.rpartition(".")
+    return f"warehouse_{name}" if schema == "warehouse" else name

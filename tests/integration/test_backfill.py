@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import dagster as dg
 import polars as pl
 import pytest
 from backfill_runs import ExecutedRuns, Told
@@ -18,6 +19,7 @@ from platform_run import PlatformRun, platform_run
 from telemetry_data import message
 from warehouse_data import vehicle
 
+from fleet_assets.assets.runs import PARTITION
 from fleet_assets.backfill.drive import MOST_FAILURES, Driver
 from fleet_assets.backfill.held import Held, held, messages_of
 from fleet_assets.backfill.plan import Measured, cost, hours_wanted
@@ -32,6 +34,7 @@ from fleet_assets.warehouse.backfills import (
     pieces_of,
 )
 from fleet_assets.warehouse.connection import connect
+from fleet_assets.warehouse.staleness import pending_marts
 from fleet_assets.warehouse.vehicles import import_vehicles
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
@@ -200,6 +203,16 @@ def test_runs_that_fail_as_a_whole_are_halved_and_end_a_backfill_that_cannot_wor
     runs = ExecutedRuns(flow)
     assert driver(flow, asked_for(flow, "rules"), runs, Told()).drive() == []
     assert sorted(hour for _, hours, _ in runs.asked for hour in hours) == HOURS
+
+
+def test_what_was_loaded_alone_is_shown_without_being_asked_for(flow: PlatformRun) -> None:
+    assert flow.tick("refresh_sensor").run_requests == []
+    tags = {PARTITION: HOURS[0]}
+    table = dg.AssetKey("warehouse_vehicle_hours")
+    assert flow.execute("refresh", {}, tags, [table]).success
+    assert pending_marts(flow.postgres_url) == [HOURS[0]]
+    assert [result.success for result in flow.refresh()] == [True]
+    assert pending_marts(flow.postgres_url) == []
 
 
 def test_two_cannot_drive_the_same_backfill(flow: PlatformRun) -> None:

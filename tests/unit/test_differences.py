@@ -85,9 +85,12 @@ def test_the_repair_names_tables_as_a_backfill_knows_them() -> None:
     def at(table: str, key: str) -> Difference:
         return Difference(table, key, 1, 0, 0, ())
 
-    found = [at("marts.fct_vehicle_days", "2026-01-02"), at("warehouse.trips", "2026-01-01T05"),
-             at("telemetry", "2026-01-01T07")]  # fmt: skip
+    trips, telemetry = at("warehouse.trips", "2026-01-01T05"), at("telemetry", "2026-01-01T07")
+    assert repair_command([trips]) == (
+        "fleet backfill warehouse_trips --from 2026-01-01T05 --to 2026-01-01T05"
+    )
+    # marts follow telemetry in its job; a day is named whole
+    found = [at("marts.fct_vehicle_days", "2026-01-02"), trips, telemetry]
     assert repair_command(found) == (
-        "fleet backfill fct_vehicle_days telemetry warehouse_trips"
-        " --from 2026-01-01T05 --to 2026-01-02"
+        "fleet backfill telemetry warehouse_trips --from 2026-01-01 --to 2026-01-02"
     )

@@ -86,6 +86,14 @@ def test_the_late_interval_holds_back_neither_the_current_hour_nor_a_registered_
     assert plan(HourProgress(OLD, 1, 1, shown_at=NOW, requeued=True))
 
 
+def test_a_load_that_the_marts_do_not_show_is_caught_up_with_once_nobody_else_will() -> None:
+    rested = HourProgress(OLD, 1, 1, NOW - timedelta(hours=1), loaded_version=1, unshown=True)
+    (run,) = plan(rested)
+    assert hours_in(run) == [OLD]
+    assert plan(rested, lanes=frozenset({"fresh"})) == []  # its dbt step shows this hour, too
+    assert plan(rested, busy=frozenset({OLD})) == []
+
+
 def test_an_hour_counts_as_fresh_for_the_grace_after_its_end() -> None:
     at_end = hour_start(CURRENT)
     hour = HourProgress(BEFORE, 1)
