@@ -33,7 +33,7 @@ from fleet_assets.assets.features import build_features
 from fleet_assets.assets.ingest import ingest_assets, landing_job
 from fleet_assets.assets.lake_upkeep import lake_upkeep, lake_upkeep_job, lake_upkeep_schedule
 from fleet_assets.assets.ledger import ledger_spec
-from fleet_assets.assets.marts import build_marts
+from fleet_assets.assets.marts import BUILD_LOG, build_marts
 from fleet_assets.assets.models import (
     DAILY,
     build_feature_drift,
@@ -152,6 +152,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
             drift,
             *daily_models,
             *BY_HAND,
+            *BUILD_LOG,
             ledger_spec,
             dlq_published_spec(partitions_def),
             lake_upkeep,

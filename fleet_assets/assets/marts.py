@@ -9,7 +9,14 @@ from typing import Any
 from dagster import AssetExecutionContext, AssetKey, AssetsDefinition, Config
 from pydantic import Field
 
-from fleet_assets.assets.common import LANE_TAG, OWNERS, QUALITY, WAREHOUSE, warehouse_key
+from fleet_assets.assets.common import (
+    LANE_TAG,
+    OWNERS,
+    QUALITY,
+    WAREHOUSE,
+    by_hand_spec,
+    warehouse_key,
+)
 from fleet_assets.assets.ledger import LEDGER
 from fleet_assets.assets.light_dbt import ChildDbt, DagsterDbtTranslator, dbt_assets
 from fleet_assets.assets.platform import Platform
@@ -18,10 +25,17 @@ from fleet_assets.fault_points import fault_point
 from fleet_assets.warehouse.dbt_env import dbt_environment, touched_environment
 from fleet_assets.warehouse.dbt_project import PROJECT_DIR, dbt_executable
 from fleet_assets.warehouse.ledger import LedgerEntry, read_ledger, record_failure
+from fleet_assets.warehouse.mart_revisions import begin_build, finish_build, warehouse_clock
 from fleet_assets.warehouse.staleness import mark_marts, pending_marts
 
 DBT_POOL = "dbt"
 """One dbt run at a time."""
+BUILD_LOG = [
+    by_hand_spec("mart_builds", QUALITY, "Builds of the marts: since when, which hours, ended or"
+                 " not. Written by each of them."),
+    by_hand_spec("mart_revisions", QUALITY, "Figures of history that builds of the marts changed,"
+                 " and why. Written by each of them."),
+]  # fmt: skip
 LONGEST_WAIT = timedelta(minutes=1)
 """Loaded hours of history wait at most this long for other hours to share a run of dbt."""
 
@@ -71,6 +85,7 @@ def build_marts(manifest: Path) -> AssetsDefinition:
         context: AssetExecutionContext, config: MartsConfig, platform: Platform
     ) -> Iterator[Any]:
         url = platform.postgres_url
+        as_of = warehouse_clock(url)
         hours = pending_marts(url)
         loaded = read_ledger(url, "warehouse", None if config.everything else hours)
         if LANE_TAG in context.run.tags:  # by hand, dbt always runs
@@ -80,8 +95,10 @@ def build_marts(manifest: Path) -> AssetsDefinition:
             if _may_wait(loaded) and younger_history_run(context.instance, context.run):
                 context.log.info("left to the next run, which loads more history right now")
                 return
+        wanted = None if config.everything else hours
+        build = begin_build(url, as_of, wanted, platform.settings.late_after, context.run_id)
         environment = dbt_environment(url, (platform.settings.home / "dbt").absolute())
-        environment |= touched_environment(None if config.everything else hours)
+        environment |= touched_environment(wanted)
         os.environ.update(environment)  # dbt runs as a child
         dbt = ChildDbt(
             project_dir=str(PROJECT_DIR),
@@ -100,6 +117,8 @@ def build_marts(manifest: Path) -> AssetsDefinition:
             record_failure(url, "marts", hours, f"dbt: {error}"[:2000], context.run_id)
             raise
         fault_point("marts.built")
+        revised = finish_build(url, build, is_whole=not context.is_subset)
+        context.log.info(f"{revised} figures of history changed: marts.mart_revisions tells which")
         if not context.is_subset:  # some models alone do not show an hour
             mark_marts(url, loaded, context.run_id)
             fault_point("marts.marked")

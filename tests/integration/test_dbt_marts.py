@@ -174,6 +174,69 @@ def test_rebuilding_a_window_is_idempotent_and_readers_never_miss_it(built: Ware
     assert (days(built), quality(built)) == before
 
 
+def relations(warehouse: Warehouse, kinds: str) -> dict[str, int]:
+    """Oid of each relation that dbt has made of these kinds (v: views, r: tables)."""
+    asked = "select c.oid::regclass::text, c.oid from pg_class c join pg_namespace n"
+    return dict(
+        query(
+            warehouse.url,
+            f"{asked} on c.relnamespace = n.oid where n.nspname in ('marts', 'staging')"
+            " and c.relname not in ('visible_fleets') and c.relkind = any(%s)",
+            list(kinds),
+        )
+    )
+
+
+def test_a_refresh_leaves_views_and_dimensions_where_they_are(built: Warehouse) -> None:
+    before = relations(built, "vr")
+    asked, failed, stop = sorted(relations(built, "v")), [], threading.Event()
+
+    def read() -> int:
+        times = 0
+        with psycopg.connect(built.url, autocommit=True) as connection:
+            while not stop.is_set():
+                for name in asked:
+                    try:
+                        connection.execute(f"select t::text from {name} as t limit 1").fetchall()
+                    except psycopg.Error as error:
+                        failed.append((name, str(error)))
+                times += 1
+        return times
+
+    with ThreadPoolExecutor(1) as pool:
+        reader = pool.submit(read)
+        try:
+            built.dbt("run", touched=HOURS[:1])
+        finally:
+            stop.set()
+        assert reader.result() > 10
+    assert failed == []
+    assert relations(built, "vr") == before
+
+
+def test_what_has_changed_is_made_anew_and_what_reads_it_is_there(built: Warehouse) -> None:
+    before = relations(built, "vr")
+    with psycopg.connect(built.url) as connection:
+        connection.execute("drop view staging.stg_vehicle_hours cascade")
+        connection.execute(
+            "update warehouse.dbt_relations set fingerprint = 'other'"
+            " where relation = 'marts.dim_dates'"
+        )
+    import_vehicles(built.url, [vehicle(3)], "test.csv")
+    built.dbt("run", touched=[])
+    after = relations(built, "vr")
+    assert before.keys() == after.keys()
+    changed = {name for name in before if before[name] != after[name]}
+    expected = {"staging.stg_vehicle_hours", "marts.dim_dates", "marts.dim_vehicles"}
+    assert expected | {"marts.dim_fleets"} == changed
+    assert query(built.url, "select count(*) from marts.dim_vehicles") == [(3,)]
+    with psycopg.connect(built.url) as connection:
+        connection.execute("delete from warehouse.vehicles_history where id = 'T-3'")
+        connection.execute("delete from warehouse.vehicles where id = 'T-3'")
+    built.dbt("run", touched=[])
+    assert query(built.url, "select count(*) from marts.dim_vehicles") == [(2,)]
+
+
 def test_totals_that_differ_from_the_landed_offsets_fail(built: Warehouse) -> None:
     words = ("test", "--select", "data_quality_totals_equal_outcomes")
     change = "update warehouse.telemetry_outcomes set read = read + %s where event_hour = %s"

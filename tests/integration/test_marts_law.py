@@ -15,6 +15,7 @@ from warehouse_data import fresh_warehouse, outcomes, query, vehicle, vehicle_ho
 
 from fleet_assets.warehouse.ledger import LedgerEntry, read_ledger
 from fleet_assets.warehouse.load import LoadedTable, replace_hours
+from fleet_assets.warehouse.mart_revisions import begin_build, finish_build, warehouse_clock
 from fleet_assets.warehouse.staleness import mark_marts, pending_marts
 from fleet_assets.warehouse.vehicles import import_vehicles
 from partitions.hours import hour_key
@@ -29,6 +30,14 @@ MARTS = (
     "mart_data_quality", "mart_idling_cost", "mart_utilisation", "mart_fleet_health",
 )  # fmt: skip
 ROUNDS, STEPS = 4, 6
+NOTED = """
+select date_day, fleet_id, value from warehouse.mart_figures
+where mart = 'fct_vehicle_days' and measure = 'messages' and value is not null order by 1, 2
+"""
+SHOWN = """
+select date_local, coalesce(fleet_id, '(none)'), sum(messages)::double precision
+from marts.fct_vehicle_days group by 1, 2 order by 1, 2
+"""
 
 
 class Mixture:
@@ -99,13 +108,21 @@ def test_marts_by_touched_windows_equal_a_full_rebuild(
     for _ in range(ROUNDS):
         for _ in range(STEPS):
             mixture.step()
+        as_of, pending = warehouse_clock(url), pending_marts(url)
         loaded = read_ledger(url, "warehouse")
-        run_dbt(url, tmp_path, "run", touched=pending_marts(url))
+        build = begin_build(url, as_of, pending, timedelta(minutes=10))
+        run_dbt(url, tmp_path, "run", touched=pending)
+        finish_build(url, build)
         mark_marts(url, loaded)
         assert pending_marts(url) == []
+        assert query(url, "select as_of, is_consistent from marts.mart_as_of") == [(as_of, True)]
     by_windows = content(url)
     assert all(by_windows.values())
+    figures = query(url, NOTED)
+    assert figures == query(url, SHOWN)
+    build = begin_build(url, warehouse_clock(url), None, timedelta(minutes=10))
     run_dbt(url, tmp_path, "run", "--full-refresh")
+    assert finish_build(url, build) == 0
     whole = content(url)
     for mart, rows in by_windows.items():
         assert rows == whole[mart], mart

@@ -1,4 +1,7 @@
-{{ config(post_hook="{{ for_all_readers() }}") }}
+{{ config(
+    meta={"unchanged_while": "select 1"},
+    post_hook="{{ for_all_readers() }}"
+) }}
 
 with days as (
     select generate_series(date '2000-01-01', date '2049-12-31', interval '1 day')::date as date_day

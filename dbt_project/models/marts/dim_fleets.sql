@@ -1,4 +1,7 @@
-{{ config(post_hook="{{ for_fleet_readers() }}") }}
+{{ config(
+    meta={"unchanged_while": "select count(*), max(imported_at) from warehouse.vehicles_history"},
+    post_hook="{{ for_fleet_readers() }}"
+) }}
 
 with versions as (
     select * from {{ ref('stg_vehicle_versions') }}
