@@ -10,8 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from fleet_assets.lake.cut_off import cut_off_hours
 from fleet_assets.lake.landed import landed_hours, waiting_since
-from fleet_assets.lake.log import all_marks
-from fleet_assets.lake.sealed import frozen_hours
+from fleet_assets.lake.sealed import frozen_in
 from fleet_assets.lake.store import Lake
 from fleet_assets.settings import Settings
 from fleet_assets.warehouse.ledger import FLOW, LedgerEntry, read_ledger
@@ -56,7 +55,7 @@ def hour_progress(lake: Lake, postgres_url: str) -> list[HourProgress]:
         if entry.stage not in FLOW:
             continue
         entries.setdefault(entry.event_hour, []).append(entry)
-    frozen = frozen_hours(all_marks(lake.open("telemetry").delta))
+    frozen = frozen_in(lake)
     requeued = (hours_to_requeue(postgres_url) - frozen) | cut_off_hours(lake)
     unshown = set(pending_marts(postgres_url)) - frozen
     for event_hour, known in entries.items():

@@ -23,7 +23,7 @@ from fleet_assets.lake.follow import hours_behind, telemetry_marks
 from fleet_assets.lake.log import all_marks
 from fleet_assets.lake.marks import app_id
 from fleet_assets.lake.marks import by_hour as marks_by_hour
-from fleet_assets.lake.sealed import frozen_hours, is_frozen
+from fleet_assets.lake.sealed import frozen_in, is_frozen
 from fleet_assets.lake.segments import ELIGIBILITY, pins_id
 from fleet_assets.lake.store import Lake, TableSnapshot, retrying
 from fleet_assets.lake.usual_intervals import UNKNOWN_S
@@ -77,7 +77,7 @@ def hours_without_windows(lake: Lake) -> set[str]:
     pins = {} if eligibility is None else marks_by_hour(all_marks(eligibility.delta), pins_id)
     made = {} if windows is None else marks_by_hour(all_marks(windows.delta), pins_id)
     late = {hour for hour, pin in pins.items() if made.get(hour) != pin}
-    return (late - _frozen(lake)) | set(hours_behind(lake, FEATURE_WINDOWS))
+    return (late - frozen_in(lake)) | set(hours_behind(lake, FEATURE_WINDOWS))
 
 
 def _hours_without_scores(lake: Lake) -> set[str]:
@@ -90,12 +90,7 @@ def _hours_without_scores(lake: Lake) -> set[str]:
         hour
         for hour in marks_by_hour(marks, app_id)
         if day_of(hour) in known and not marks.get(baselines_id(hour))
-    } - _frozen(lake)
-
-
-def _frozen(lake: Lake) -> set[str]:
-    telemetry = lake.find("telemetry")
-    return set() if telemetry is None else frozen_hours(all_marks(telemetry.delta))
+    } - frozen_in(lake)
 
 
 def refresh_feature_windows(

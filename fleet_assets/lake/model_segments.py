@@ -22,7 +22,7 @@ from fleet_assets.lake.follow import context_id
 from fleet_assets.lake.log import all_marks
 from fleet_assets.lake.marks import app_id, by_hour, rows_id
 from fleet_assets.lake.model_marks import MODEL_HOURS, MODEL_SEGMENTS, models_id, windows_id
-from fleet_assets.lake.sealed import frozen_hours, is_frozen
+from fleet_assets.lake.sealed import frozen_in, is_frozen
 from fleet_assets.lake.segments import ELIGIBILITY, pins_id
 from fleet_assets.lake.store import Lake, TableSnapshot, retrying
 from fleet_assets.lake.vehicle_parts import PART_ROWS, vehicle_parts
@@ -93,8 +93,7 @@ def hours_to_score(lake: Lake, book: ModelBook, *, compare_models: bool = True) 
         moved = done.get(windows_id(hour)) != windows_print(truth, hour)
         return moved or wanted.get(hour, judged) != judged
 
-    telemetry = lake.open("telemetry")
-    frozen = frozen_hours(all_marks(telemetry.delta))
+    frozen = frozen_in(lake)
     return [hour for hour in known if hour not in frozen and is_stale(hour)]
 
 

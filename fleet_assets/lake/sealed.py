@@ -12,8 +12,9 @@ from typing import Final
 
 import polars as pl
 
+from fleet_assets.lake.log import all_marks
 from fleet_assets.lake.marks import by_hour, expired_id
-from fleet_assets.lake.store import TableSnapshot
+from fleet_assets.lake.store import Lake, TableSnapshot
 from partitions.hours import HOUR, hour_key, hour_start
 
 REFUSED: Final = "too_late"
@@ -61,6 +62,12 @@ def frozen_hours(marks: Mapping[str, int]) -> set[str]:
     """
     gone = by_hour(marks, expired_id)
     return {*gone, *(hour_after(hour) for hour in gone)}
+
+
+def frozen_in(lake: Lake) -> set[str]:
+    """All such hours of a lake."""
+    telemetry = lake.find("telemetry")
+    return set() if telemetry is None else frozen_hours(all_marks(telemetry.delta))
 
 
 def refuse_sealed(messages: pl.DataFrame, raw: TableSnapshot) -> pl.DataFrame:

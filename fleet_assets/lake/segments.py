@@ -20,7 +20,7 @@ from fleet_assets.lake.by_onset import found_id, seen_id
 from fleet_assets.lake.follow import hours_behind, telemetry_marks
 from fleet_assets.lake.log import all_marks
 from fleet_assets.lake.marks import app_id
-from fleet_assets.lake.sealed import frozen_hours, is_frozen
+from fleet_assets.lake.sealed import frozen_in, is_frozen
 from fleet_assets.lake.store import Lake, TableSnapshot, retrying
 from fleet_assets.lake.usual_intervals import UNKNOWN_S, intervals_by
 from fleet_assets.lake.vehicle_parts import PART_ROWS, vehicle_parts
@@ -143,7 +143,7 @@ def hours_judged_otherwise(lake: Lake, book: RuleBook) -> list[str]:
     if eligibility is None or segments is None or eligibility.files.is_empty():
         return []
     made = all_marks(segments.delta)
-    frozen = frozen_hours(all_marks(lake.open("telemetry").delta))
+    frozen = frozen_in(lake)
     rows = eligibility.scan(eligibility.files).select("event_hour", "vehicle_id").collect()
     return sorted(
         str(hour)
