@@ -82,7 +82,7 @@ class Recipe:
     """
 
     seed: int = 1
-    alarms_per_vehicle_day: float = 0.7
+    alarms_per_vehicle_day: float = 0.5
     faulty_share: float = 0.1
     folds: int = 3
     least_windows: int = 300
