@@ -30,6 +30,7 @@ COMMAND_MODULES = (
     "verify",
     "doctor",
     "docs",
+    "questions",
     "upkeep",
     "retention",
     "rules",
@@ -60,3 +61,7 @@ def main() -> None:
             raise
         typer.secho(f"fleet: {error}", fg=typer.colors.RED, err=True)
         sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

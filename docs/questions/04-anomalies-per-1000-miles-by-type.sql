@@ -1,0 +1,38 @@
+-- How many anomalies does each type of vehicle have in 1,000 miles? (the last 30 days)
+-- plot: bar vehicle_type per_1000_miles severity
+with newest as (
+    select max(date_local) as day from marts.mart_fleet_days
+),
+
+miles as (
+    select
+        days.vehicle_type,
+        sum(days.distance_miles) as miles
+    from marts.fct_vehicle_days as days
+    cross join newest
+    where days.date_local > newest.day - 30
+    group by days.vehicle_type
+),
+
+found as (
+    select
+        anomalies.vehicle_type,
+        anomalies.severity,
+        count(distinct anomalies.finding_id) as findings
+    from marts.fct_anomalies as anomalies
+    cross join newest
+    where
+        anomalies.date_local > newest.day - 30
+        and anomalies.marked_true is distinct from false
+    group by anomalies.vehicle_type, anomalies.severity
+)
+
+select
+    found.vehicle_type,
+    found.severity,
+    found.findings,
+    round(miles.miles::numeric) as miles,
+    round((found.findings / nullif(miles.miles, 0) * 1000)::numeric, 2) as per_1000_miles
+from found
+inner join miles on found.vehicle_type = miles.vehicle_type
+order by found.vehicle_type, found.severity

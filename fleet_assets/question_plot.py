@@ -1,0 +1,75 @@
+"""Pictures of answers to analysts' questions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from fleet_assets.questions import Plot, Question
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS: Final = (
+    "#4e79a7", "#f28e2b", "#e15759", "#76b7b2", "#59a14f", "#edc948", "#b07aa1", "#9c755f",
+)  # fmt: skip
+
+
+def plotted(asked: Question, rows: pl.DataFrame) -> Figure:
+    """A figure of the answer.
+
+    Args:
+        asked: the question.
+        rows: its answer; may be empty.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 3.6), layout="constrained")
+    axes: Axes = figure.subplots()
+    plot = asked.plot
+    rows = rows.drop_nulls([plot.across, plot.up])
+    if rows.is_empty():
+        axes.text(0.5, 0.5, "nothing yet", ha="center", va="center", color="#777")
+        axes.set_axis_off()
+    else:
+        _drawn(axes, plot, rows)
+    axes.set_title(asked.title, fontsize=10, loc="left")
+    return figure
+
+
+def _drawn(axes: Axes, plot: Plot, rows: pl.DataFrame) -> None:
+    parts = rows.partition_by(plot.by, maintain_order=True) if plot.by else [rows]
+    names = rows[plot.across].unique(maintain_order=True).to_list()
+    width = 0.8 / len(parts)
+    for number, part in enumerate(parts):
+        colour = COLOURS[number % len(COLOURS)]
+        label = str(part[plot.by][0]) if plot.by else None
+        up = part[plot.up].cast(pl.Float64).to_list()
+        at = [
+            names.index(name) + width * (number - (len(parts) - 1) / 2)
+            for name in part[plot.across]
+        ]
+        if plot.kind == "line":
+            axes.plot(part[plot.across].to_list(), up, color=colour, label=label, marker=".")
+        elif plot.kind == "points":
+            axes.scatter(part[plot.across].to_list(), up, color=colour, label=label, s=18)
+        elif plot.kind == "barh":
+            axes.barh(at, up, width, color=colour, label=label)
+        else:
+            axes.bar(at, up, width, color=colour, label=label)
+    unit = plot.up.replace("_", " ")
+    if plot.kind == "barh":
+        axes.set_yticks(range(len(names)), [str(name) for name in names], fontsize=8)
+        axes.invert_yaxis()
+        axes.set_xlabel(unit)
+    else:
+        axes.set_ylabel(unit)
+        if plot.kind == "bar":
+            axes.set_xticks(range(len(names)), [str(name) for name in names])
+        else:
+            axes.tick_params(axis="x", labelrotation=20, labelsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+    if plot.by:
+        axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
