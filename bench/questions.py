@@ -1,0 +1,239 @@
+"""The twelve questions on a large, generated warehouse, and what its loads and builds cost.
+
+`python -m bench.questions [VEHICLES] [DAYS]` (1,000 and 30 unless told; 12,500 and 90 are 27
+million vehicle hours). Hours go in by the platform's own load, beside COPY of the same text and
+executemany; dbt builds the marts; each question is asked again and again. `--plans` prints the
+plans.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+import psycopg
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from bench.services import services
+from fleet_assets.contracts.tables import TABLE_BY_NAME
+from fleet_assets.questions import questions
+from fleet_assets.warehouse.dbt_env import dbt_environment, touched_environment
+from fleet_assets.warehouse.dbt_project import PROJECT_DIR, dbt_executable
+from fleet_assets.warehouse.ledger import LedgerEntry
+from fleet_assets.warehouse.load import LoadedTable, replace_hours
+from fleet_assets.warehouse.migrate import upgrade
+from fleet_assets.warehouse.vehicle import Vehicle
+from fleet_assets.warehouse.vehicles import import_vehicles
+from partitions.hours import hour_key, hour_start
+
+VEHICLES, DAYS, FLEETS, TIMES = 1_000, 30, 20, 20
+FIRST: Final = datetime(2026, 1, 1, tzinfo=UTC)
+TYPES: Final = ("truck", "sedan", "van", "suv")
+KINDS: Final = ("harsh_braking", "harsh_acceleration", "over_speeding", "coolant_overheating")
+CONSOLE: Final = Console(width=120)
+
+
+def main(words: list[str]) -> None:
+    """Prints the tables."""
+    sizes = [int(word) for word in words if word.isdigit()]
+    vehicles, days = (*sizes, *(VEHICLES, DAYS)[len(sizes) :])
+    with services() as running:
+        url = running.postgres_url
+        upgrade(url)
+        import_vehicles(url, [_vehicle(number) for number in range(vehicles)], "bench")
+        _fill(url, vehicles, days)
+        state = Path(os.environ["FLEET_HOME"]) / "dbt"
+        _told("all marts", _dbt(url, state, None))
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("vacuum analyze")
+        newest = FIRST + timedelta(days=days, hours=-1)
+        _told(
+            "marts of one day", _dbt(url, state, [newest - timedelta(hours=n) for n in range(24)])
+        )
+        _told("marts of one late hour", _dbt(url, state, [FIRST + timedelta(days=days // 2)]))
+        _ask(url, plans="--plans" in words)
+        _load_beside_others(url, vehicles)
+
+
+def _vehicle(number: int) -> Vehicle:
+    return Vehicle(
+        id=f"V-{number:05}", vin=f"1FTEETXX2HB{number:06}", make="Volvo", model="FH", year=2020,
+        vehicle_type=TYPES[number % 4], fleet_id=f"fleet-{number % FLEETS:02}",
+        time_zone=("America/Chicago", "Europe/Berlin", "UTC")[number % 3], tank_gallons=100.0,
+    )  # fmt: skip
+
+
+def _fill(url: str, vehicles: int, days: int) -> None:
+    rows, started = 0, time.perf_counter()
+    hours = [hour_key(FIRST + timedelta(hours=n)) for n in range(days * 24)]
+    for number, hour in enumerate(track(hours, "hours", console=CONSOLE)):
+        entry = LedgerEntry("warehouse", hour, 1, rows=vehicles)
+        rows += replace_hours(url, _hour(hour, vehicles, number), [hour], [entry])
+    seconds = time.perf_counter() - started
+    CONSOLE.print(f"loaded {rows:,} rows of {len(hours):,} hours: {rows / seconds:,.0f} rows/s")
+
+
+def _hour(hour: str, vehicles: int, seed: int) -> dict[LoadedTable, pl.DataFrame]:
+    random, start = np.random.default_rng(seed), hour_start(hour)
+    ids = [f"V-{number:05}" for number in range(vehicles)]
+    engine = random.uniform(600, 3600, vehicles)
+    last = start + timedelta(minutes=59)
+    seen = _rows(
+        "vehicle_hours", vehicles, hour, vehicle_id=ids, hour_start=start, messages=3600,
+        first_event_time=start, last_event_time=last, seconds_seen=3600.0,
+        distance_miles=engine * 0.008, engine_seconds=engine, idle_seconds=engine * 0.2,
+        moving_seconds=engine * 0.8, fuel_used_gallons=engine * 0.0008, speed_avg_mph=engine / 100,
+        speed_max_mph=70.0, rpm_avg=1500.0, rpm_max=3000.0, coolant_max_c=90.0,
+    )  # fmt: skip
+    told = _rows(
+        "vehicle_outcomes", vehicles, hour, vehicle_id=ids, read=3610, accepted=3600, duplicate=5,
+        rejected=5, rejected_by_reason='{"unknown_vehicle": 5}', newest_append_time=last,
+    )  # fmt: skip
+    eligible = _rows("rule_eligibility", vehicles, hour, vehicle_id=ids, ineligible="{}")
+    driving = random.choice(vehicles, vehicles // 6, replace=False)
+    trips = _rows(
+        "trips", len(driving), hour, vehicle_id=[ids[n] for n in driving],
+        trip_id=_names(hour, driving, "0"), trip_kind="motion", state="closed", started_at=start,
+        ended_at=last, duration_seconds=3540.0, samples=3540, distance_miles=40.0,
+        driver_id=[f"driver-{n % 3000}" for n in driving], is_private=False,
+        fuel_start_percent=60.0, fuel_end_percent=58.0, fuel_noise_percent=0.3, fuel_coverage=1.0,
+        fuel_used_percent=2.0, fuel_used_gallons=random.uniform(1.5, 3, len(driving)),
+    )  # fmt: skip
+    odd = random.choice(driving, max(len(driving) // 16, 1), replace=False)
+    anomalies = _rows(
+        "anomalies", len(odd), hour, vehicle_id=[ids[n] for n in odd],
+        anomaly_id=_names(hour, odd, "a"), finding_id=_names(hour, odd, "a"),
+        anomaly_type=[KINDS[n % 4] for n in odd], condition="R06", rule_id="R06", severity="high",
+        severity_history="[]", evidence="{}", confidence=0.9, state="closed", source="rule",
+        started_at=start, ended_at=last, detected_at=last, duration_seconds=3540.0,
+    )  # fmt: skip
+    some = ids[: max(vehicles // 50, 1)]
+    codes = _rows(
+        "vehicle_codes", 2 * len(some), hour, vehicle_id=some + some, first_seen=start,
+        last_seen=last, code=["P0171"] * len(some) + [None] * len(some),
+    )  # fmt: skip
+    return {
+        "vehicle_hours": seen, "vehicle_outcomes": told, "rule_eligibility": eligible,
+        "trips": trips, "anomalies": anomalies, "vehicle_codes": codes,
+    }  # fmt: skip
+
+
+def _names(hour: str, numbers: Any, end: str) -> list[str]:
+    return [f"{hour.replace('-', '')}{n:06}".ljust(32, end) for n in numbers]
+
+
+def _rows(table: str, count: int, hour: str, **values: Any) -> pl.DataFrame:
+    """Rows of a table; what is not given is null, or nothing where null is not allowed."""
+    contract = TABLE_BY_NAME[table]
+    assert set(values) <= set(contract.names), set(values) - set(contract.names)
+    made = []
+    for column in contract.columns:
+        value = values.get(column.name, hour if column.name == "event_hour" else None)
+        if value is None and not column.nullable:
+            value = "" if column.dtype == pl.String else 0
+        many = isinstance(value, list | np.ndarray)
+        made.append(
+            pl.Series(column.name, value, strict=False).cast(column.dtype)
+            if many
+            else pl.Series(column.name, [value], dtype=column.dtype, strict=False).new_from_index(
+                0, count
+            )
+        )
+    return pl.DataFrame(made)
+
+
+def _dbt(url: str, state: Path, hours: list[datetime] | None) -> float:
+    """Seconds of a build without tests."""
+    touched = None if hours is None else [hour_key(hour) for hour in hours]
+    environment = os.environ | dbt_environment(url, state) | touched_environment(touched)
+    command = [dbt_executable(), "build", "--exclude-resource-type", "unit_test", "test"]
+    command += ["--project-dir", str(PROJECT_DIR), "--profiles-dir", str(PROJECT_DIR)]
+    started = time.perf_counter()
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(done.stdout[-3000:] + done.stderr[-2000:])
+    return time.perf_counter() - started
+
+
+def _told(what: str, seconds: float) -> None:
+    CONSOLE.print(f"dbt, {what}: {seconds:.1f} s")
+
+
+def _ask(url: str, *, plans: bool) -> None:
+    table = Table("question", "rows", "median ms", "p95 ms", title=f"each {TIMES} times")
+    with psycopg.connect(url, autocommit=True) as connection:
+        for asked in questions():
+            statement = asked.sql.encode()
+            rows = len(connection.execute(statement).fetchall())
+            taken = []
+            for _ in range(TIMES):
+                started = time.perf_counter()
+                connection.execute(statement).fetchall()
+                taken.append((time.perf_counter() - started) * 1000)
+            middle, most = np.percentile(taken, [50, 95])
+            words = (f"{asked.number} {asked.title}", f"{rows:,}", f"{middle:,.0f}", f"{most:,.0f}")
+            table.add_row(*words)
+            if plans:
+                CONSOLE.print(asked.title, style="bold")
+                explained = connection.execute(b"explain (analyze, buffers) " + statement)
+                CONSOLE.print("\n".join(line for (line,) in explained.fetchall()), markup=False)
+    CONSOLE.print(table)
+
+
+def _load_beside_others(url: str, vehicles: int) -> None:
+    """Rows a second of one window of vehicle hours: ours, COPY alone, and executemany."""
+    hour = hour_key(FIRST)
+    frame = _hour(hour, vehicles, 0)["vehicle_hours"]
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("drop table if exists bench_hours")
+        connection.execute("create table bench_hours (like warehouse.vehicle_hours)")
+    entry = LedgerEntry("warehouse", hour, 2, rows=vehicles)
+
+    def ours() -> None:
+        replace_hours(url, {"vehicle_hours": frame}, [hour], [entry])
+
+    def copy() -> None:
+        text = io.BytesIO()
+        frame.write_csv(text, include_header=False, null_value=r"\N")
+        names = ", ".join(frame.columns)
+        with psycopg.connect(url) as connection, connection.cursor() as cursor:
+            words = f"copy bench_hours ({names}) from stdin (format csv, null '\\N')"
+            with cursor.copy(words.encode()) as stream:
+                stream.write(text.getvalue())
+
+    def many() -> None:
+        marks = ", ".join(["%s"] * frame.width)
+        words = f"insert into bench_hours ({', '.join(frame.columns)}) values ({marks})"
+        with psycopg.connect(url) as connection, connection.cursor() as cursor:
+            cursor.executemany(words.encode(), frame.rows())
+
+    table = Table("load of one hour", "rows/s", "times COPY alone")
+    rates = {name: frame.height / _seconds(work) for name, work in
+             (("platform", ours), ("COPY text alone", copy), ("executemany", many))}  # fmt: skip
+    for name, rate in rates.items():
+        table.add_row(name, f"{rate:,.0f}", f"{rate / rates['COPY text alone']:.2f}")
+    CONSOLE.print(table)
+
+
+def _seconds(work: Callable[[], None]) -> float:
+    taken = []
+    for _ in range(5):
+        started = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - started)
+    return float(np.median(taken))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
