@@ -105,10 +105,10 @@ def _hour(hour: str, vehicles: int, seed: int) -> dict[LoadedTable, pl.DataFrame
     trips = _rows(
         "trips", len(driving), hour, vehicle_id=[ids[n] for n in driving],
         trip_id=_names(hour, driving, "0"), trip_kind="motion", state="closed", started_at=start,
-        ended_at=last, duration_seconds=3540.0, samples=3540, distance_miles=40.0,
+        ended_at=last, samples=3540, gps_miles=40.0, speed_miles=40.0,
         driver_id=[f"driver-{n % 3000}" for n in driving], is_private=False,
         fuel_start_percent=60.0, fuel_end_percent=58.0, fuel_noise_percent=0.3, fuel_coverage=1.0,
-        fuel_used_percent=2.0, fuel_used_gallons=random.uniform(1.5, 3, len(driving)),
+        fuel_used_percent=random.uniform(1.5, 3, len(driving)),
     )  # fmt: skip
     odd = random.choice(driving, max(len(driving) // 16, 1), replace=False)
     anomalies = _rows(
@@ -116,7 +116,7 @@ def _hour(hour: str, vehicles: int, seed: int) -> dict[LoadedTable, pl.DataFrame
         anomaly_id=_names(hour, odd, "a"), finding_id=_names(hour, odd, "a"),
         anomaly_type=[KINDS[n % 4] for n in odd], condition="R06", rule_id="R06", severity="high",
         severity_history="[]", evidence="{}", confidence=0.9, state="closed", source="rule",
-        started_at=start, ended_at=last, detected_at=last, duration_seconds=3540.0,
+        started_at=start, ended_at=last, detected_at=last,
     )  # fmt: skip
     some = ids[: max(vehicles // 50, 1)]
     codes = _rows(

@@ -64,7 +64,8 @@ def load(url: str, number: int, hour: str) -> None:
         *(
             same | {"vehicle_id": name, "trip_id": f"{number}{name}".ljust(32, "0"),
                     "trip_kind": "motion", "state": "closed", "driver_id": driver, "samples": 9,
-                    "distance_miles": 60.0, "fuel_used_percent": 5.0, "is_private": False}
+                    "gps_miles": 60.0, "speed_miles": 60.0, "fuel_used_percent": 5.0,
+                    "is_private": False}
             for name, driver in both
         ),
     )  # fmt: skip
@@ -80,6 +81,10 @@ def load(url: str, number: int, hour: str) -> None:
             for name, _ in both
         ),
     )  # fmt: skip
+    frames["rule_eligibility"] = contract_rows(
+        "rule_eligibility",
+        *({"event_hour": hour, "vehicle_id": name, "ineligible": "{}"} for name, _ in both),
+    )
     entry = LedgerEntry("warehouse", hour, number, rows=2)
     replace_hours(url, frames, [hour], [entry])  # type: ignore[arg-type]
 
@@ -131,6 +136,9 @@ def test_answers_are_of_what_was_loaded(marts: Marts) -> None:
     assert miles["idle_share"].to_list() == [0.1] * 4
     cost = answer(marts.url, question(1))
     assert sorted(cost["idle_gallons"]) == [0.2, 0.2]  # 3 × 0.1 h at 0.64 gallons an hour
+    drivers = answer(marts.url, question(2))
+    assert drivers["driver_id"].to_list() == ["anna", "ben"]
+    assert drivers["scored_miles"].to_list() == [180.0, 180.0]
     used = answer(marts.url, question(5))
     assert set(used["used_share"]) <= {1.0, None}
     refused = answer(marts.url, question(9))
