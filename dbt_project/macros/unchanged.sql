@@ -1,5 +1,5 @@
 {#-
-    Views, and tables of what rarely changes, are made anew only when something about them has
+    Views, seeds, and tables of what rarely changes, are made anew only when something about them has
     changed: their SQL, documentation, hooks, or what `unchanged_while` asks for. A refresh every
     few seconds would else drop each view, and those that read it with it: for that time a reader is
     told that they do not exist, and one long query would keep dbt, and all who come after, waiting.
@@ -32,12 +32,25 @@
     {{ return(made) }}
 {% endmaterialization %}
 
+{#- A seed is emptied before it is filled, which waits for its readers, and they for it. -#}
+{% materialization seed, adapter='postgres' %}
+    {%- set fingerprint = fingerprint_of_model() -%}
+    {%- if is_unchanged(fingerprint) -%}
+        {%- do store_result('agate_table', response='OK', agate_table=load_agate_table()) -%}
+        {{ return(left_as_it_is('table')) }}
+    {%- endif -%}
+    {%- set made = dbt.materialization_seed_default() -%}
+    {%- do note_fingerprint(fingerprint) -%}
+    {{ return(made) }}
+{% endmaterialization %}
+
 {% macro fingerprint_of_model(answer='') %}
+    {%- set content = model['checksum'] if model.resource_type == 'seed' else sql -%}
     {%- set hooks = [] -%}
     {%- for hook in pre_hooks + post_hooks -%}
         {%- do hooks.append(render(hook['sql'])) -%}
     {%- endfor -%}
-    {{ return(local_md5(tojson([sql, hooks, model.description, model.columns, answer]))) }}
+    {{ return(local_md5(tojson([content, hooks, model.description, model.columns, answer]))) }}
 {% endmacro %}
 
 {% macro is_unchanged(fingerprint) %}

@@ -99,7 +99,7 @@ def test_each_training_is_a_run_and_each_version_is_registered(place: Place) -> 
     run = client.get_run(first.run_id)
     assert run.info.status == "FINISHED"
     assert run.info.start_time == (BEGIN + timedelta(days=7)).timestamp() * 1000
-    assert run.data.params == {"seed": "1", "alarms_per_vehicle_day": "0.5"}
+    assert run.data.params == {"seed": "1", "alarms_per_vehicle_day": "0.7"}
     assert run.data.metrics["known.recall"] == 0.84
     assert run.data.metrics["counts.windows"] == 17_304
     assert run.data.tags["data_version"] == "dv-1"
