@@ -43,6 +43,7 @@ def _drawn(axes: Axes, plot: Plot, rows: pl.DataFrame) -> None:
     parts = rows.partition_by(plot.by, maintain_order=True) if plot.by else [rows]
     names = rows[plot.across].unique(maintain_order=True).to_list()
     width = 0.8 / len(parts)
+    kind = "bar" if plot.kind == "line" and len(names) == 1 else plot.kind  # no line of one point
     for number, part in enumerate(parts):
         colour = COLOURS[number % len(COLOURS)]
         label = str(part[plot.by][0]) if plot.by else None
@@ -51,22 +52,22 @@ def _drawn(axes: Axes, plot: Plot, rows: pl.DataFrame) -> None:
             names.index(name) + width * (number - (len(parts) - 1) / 2)
             for name in part[plot.across]
         ]
-        if plot.kind == "line":
+        if kind == "line":
             axes.plot(part[plot.across].to_list(), up, color=colour, label=label, marker=".")
-        elif plot.kind == "points":
+        elif kind == "points":
             axes.scatter(part[plot.across].to_list(), up, color=colour, label=label, s=18)
-        elif plot.kind == "barh":
+        elif kind == "barh":
             axes.barh(at, up, width, color=colour, label=label)
         else:
             axes.bar(at, up, width, color=colour, label=label)
     unit = plot.up.replace("_", " ")
-    if plot.kind == "barh":
+    if kind == "barh":
         axes.set_yticks(range(len(names)), [str(name) for name in names], fontsize=8)
         axes.invert_yaxis()
         axes.set_xlabel(unit)
     else:
         axes.set_ylabel(unit)
-        if plot.kind == "bar":
+        if kind == "bar":
             axes.set_xticks(range(len(names)), [str(name) for name in names])
         else:
             axes.tick_params(axis="x", labelrotation=20, labelsize=8)

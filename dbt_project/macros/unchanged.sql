@@ -48,7 +48,9 @@
     {%- set content = model['checksum'] if model.resource_type == 'seed' else sql -%}
     {%- set hooks = [] -%}
     {%- for hook in pre_hooks + post_hooks -%}
-        {%- do hooks.append(render(hook['sql'])) -%}
+        {#- of a table, what a hook writes depends on what the table has by now -#}
+        {%- set is_view = model.config.materialized == 'view' -%}
+        {%- do hooks.append(render(hook['sql']) if is_view else hook['sql']) -%}
     {%- endfor -%}
     {{ return(local_md5(tojson([content, hooks, model.description, model.columns, answer]))) }}
 {% endmacro %}

@@ -38,7 +38,7 @@ def questions(
     console = Console()
     if number is None:
         for each in known():
-            console.print(f"{each.number:>3}  {each.title}", highlight=False)
+            console.print(f"{each.number:>3}  {each.title}", highlight=False, soft_wrap=True)
         return
     asked = question(number)
     if sql:

@@ -64,11 +64,7 @@ def mart_differences(postgres_url: str, state_dir: Path, days: Sequence[str]) ->
     with open_connection(postgres_url) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         pending = [hour for (hour,) in connection.execute(UNSHOWN).fetchall()]
-        waits = {
-            day_of(hour_key(day_start(day_of(hour)) + n * DAY))
-            for hour in pending
-            for n in (-1, 0, 1)
-        }
+        waits = {day for hour in pending for day in _near(hour)}
         for mart in marts:
             for day in days:
                 if day in waits:

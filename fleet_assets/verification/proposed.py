@@ -88,8 +88,10 @@ class _Caught(TableSnapshot):
         """Files that are written already cannot be taken back.
 
         Raises:
-            NotImplementedError: always.
+            RuntimeError: always, so that a verification never writes.
         """
-        raise NotImplementedError(f"{self.contract.name}: rebuilt in a scratch lake, not here")
+        raise RuntimeError(
+            f"{self.contract.name} is rebuilt in a scratch lake: nothing is written here"
+        )
 
     append = commit_actions

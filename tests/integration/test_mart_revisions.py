@@ -86,6 +86,14 @@ def marts(services: Installation, tmp_path_factory: pytest.TempPathFactory) -> M
     return made
 
 
+def test_the_second_build_makes_no_view_seed_or_dimension_anew(marts: Marts) -> None:
+    asked = "select relation, made_at from warehouse.dbt_relations order by relation"
+    first = query(marts.url, asked)
+    assert {"marts.dim_vehicles", "marts.fct_trips", "marts.idling_costs"} <= dict(first).keys()
+    marts.build()
+    assert query(marts.url, asked) == first
+
+
 def test_late_messages_revise_their_day(marts: Marts) -> None:
     marts.load(OLD, 15)
     assert marts.build() == 3  # messages of the day, read and accepted of the accounts

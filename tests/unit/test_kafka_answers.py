@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 ABANDONED = """
-import gc, time
+import gc, threading
 from confluent_kafka import KafkaError
 from confluent_kafka.admin import AdminClient
 from fleet_assets.errors import FleetError
@@ -14,6 +14,7 @@ from fleet_assets.kafka import answers
 from fleet_assets.kafka.topic import Broker
 
 gc.disable()
+collected = threading.Event()
 answers._REFUSED_S = 0.0
 broker = Broker("127.0.0.1:1", {})
 broker.problems(KafkaError(KafkaError._AUTHENTICATION, "wrong password"))
@@ -21,20 +22,17 @@ broker.problems(KafkaError(KafkaError._AUTHENTICATION, "wrong password"))
 def ask():
     admin = broker.admin()
     asked = admin.describe_cluster(request_timeout=1.0)
-    asked.add_done_callback(lambda _: gc.collect())  # in the client's own thread
+    # in the client's own thread
+    asked.add_done_callback(lambda _: (gc.collect(), collected.set()))
     kept = [admin]
     kept.append(kept)  # as a traceback does that is kept: only the collector can free it
     try:
         answers.answer(admin, broker, asked, "asking")
     except FleetError as error:
         assert "login" in str(error), error
-    return asked
 
-asked = ask()
-until = time.monotonic() + 30
-while not asked.done() and time.monotonic() < until:
-    time.sleep(0.05)
-time.sleep(0.2)  # the callback runs after it is done
+ask()
+assert collected.wait(30)
 answers.let_go()
 assert not answers._unanswered
 gc.collect()
