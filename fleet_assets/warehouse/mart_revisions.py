@@ -175,6 +175,13 @@ causes as (
     select 'vehicles' from warehouse.vehicles_history as history, last
     where history.imported_at >= last.as_of
     union
+    select case actions.action when 'erase' then 'erasure' else 'retention' end
+    from warehouse.retention_actions as actions, last
+    where
+        actions.acted_at >= last.as_of
+        and actions.action in ('erase', 'retire')
+        and actions.place in ('warehouse', 'marts')
+    union
     select 'full rebuild' where %(all)s
 )
 select coalesce(string_agg(cause, ', ' order by cause), 'loaded again') from causes

@@ -16,6 +16,7 @@ from warehouse_data import fresh_warehouse, outcomes, query, vehicle, vehicle_ho
 from fleet_assets.warehouse.ledger import LedgerEntry, read_ledger
 from fleet_assets.warehouse.load import LoadedTable, replace_hours
 from fleet_assets.warehouse.mart_revisions import begin_build, finish_build, warehouse_clock
+from fleet_assets.warehouse.retention_actions import RetentionAction, note_actions
 from fleet_assets.warehouse.revisions import cause_of, counts_of, note_revision, shown_counts
 from fleet_assets.warehouse.staleness import mark_marts, pending_marts
 from fleet_assets.warehouse.vehicles import import_vehicles
@@ -133,10 +134,13 @@ def test_what_goes_and_comes_is_told_with_nulls(marts: Marts) -> None:
     frames: dict[LoadedTable, pl.DataFrame] = {"vehicle_hours": vehicle_hours()}
     entry = LedgerEntry("warehouse", OTHER, marts.versions, rows=0)
     replace_hours(marts.url, frames, [OTHER], [entry])
+    action = RetentionAction("retire", "warehouse", "vehicle_hours", 1, OTHER, OTHER)
+    note_actions(marts.url, [action], "test")
     marts.build()
     gone = {row[2]: row[3:5] for row in marts.revisions("fct_vehicle_days")}
     assert gone["messages"] == (20.0, None)
     assert gone["rows"] == (1.0, None)
+    assert {row[6] for row in marts.revisions("fct_vehicle_days")} == {"retention"}
     marts.forget()
     marts.load(OTHER, 20)
     marts.build()

@@ -21,3 +21,7 @@ create table warehouse.dbt_relations (
 
 def upgrade() -> None:
     op.execute(RELATIONS)
+
+
+def downgrade() -> None:
+    raise NotImplementedError("Migrations only go forward: restore a backup instead.")

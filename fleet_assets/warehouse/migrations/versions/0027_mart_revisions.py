@@ -56,3 +56,7 @@ def upgrade() -> None:
     op.execute(FIGURES)
     op.execute(REVISIONS)
     op.execute("create index mart_revisions_day on warehouse.mart_revisions (date_day, mart)")
+
+
+def downgrade() -> None:
+    raise NotImplementedError("Migrations only go forward: restore a backup instead.")
