@@ -29,6 +29,7 @@ from fleet_assets.model_choice.audit import state_of
 from fleet_assets.model_flow.failures import noted_on_failure
 from fleet_assets.model_flow.groups import groups_of_register
 from fleet_assets.model_flow.incidents import feedback_of
+from fleet_assets.model_flow.recipes import making_now
 from fleet_assets.model_flow.set_files import read_card
 from fleet_assets.model_flow.train import TooLittleDataError, Trained, recipe_of, train_model
 from fleet_assets.model_flow.training_sets import SetSettings, make_training_set
@@ -43,7 +44,10 @@ BY = "schedule"
 
 
 class TrainingConfig(Config):
-    """What is trained on, and how. All of it is part of the names of set and model."""
+    """What is trained on, and how. All of it is part of the names of set and model.
+
+    Where these settings were tried and do not serve, those of the champion take their place.
+    """
 
     training_set: str | None = Field(
         default=None,
@@ -135,14 +139,14 @@ def build_training() -> AssetsDefinition:
         told = told_in(context)
         try:
             with noted_on_failure(url, set(types.values()), config.made_by):
+                making = making_now(url, config.settings(), recipe_of(config.seed))
+                told(making.why, 0.0)
                 set_id = config.training_set or make_training_set(
-                    lake, types, feedback, config.settings(), told
+                    lake, types, feedback, making.settings, told
                 )
                 card = read_card(lake.url, set_id)
                 yield MaterializeResult(asset_key=SET, metadata=set_metadata(card))
-                made = train_model(
-                    lake, url, set_id, feedback, config.made_by, recipe_of(config.seed), told
-                )
+                made = train_model(lake, url, set_id, feedback, config.made_by, making.recipe, told)
         except TooLittleDataError as error:
             context.log.warning(str(error))
             yield _failed(str(error), AssetCheckSeverity.WARN)
@@ -154,7 +158,10 @@ def build_training() -> AssetsDefinition:
             yield _failed(why, AssetCheckSeverity.ERROR, serving)
             raise
         mirrored = mirror(url, lake.url)  # nothing depends on it; what goes wrong is told
-        metadata = model_metadata(made) | {"MLflow": MetadataValue.text(mirrored.in_words)}
+        metadata = model_metadata(made) | {
+            "recipe": MetadataValue.text(making.why),
+            "MLflow": MetadataValue.text(mirrored.in_words),
+        }
         yield MaterializeResult(asset_key=MODEL, metadata=metadata)
         yield AssetCheckResult(
             asset_key=MODEL, check_name=CHECK, passed=True,

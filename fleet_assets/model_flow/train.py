@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 import polars as pl
 
@@ -14,6 +14,7 @@ from fleet_assets.lake.artifacts import Artifacts
 from fleet_assets.lake.store import Lake
 from fleet_assets.model_flow.figures import figures_of
 from fleet_assets.model_flow.plots import model_plots
+from fleet_assets.model_flow.recipes import told_recipe
 from fleet_assets.model_flow.set_files import TrainingSet, read_training_set
 from fleet_assets.model_store import save_model, save_plots
 from fleet_assets.models.card import model_card
@@ -21,9 +22,6 @@ from fleet_assets.models.training import SAME, Progress, Recipe, TooLittleDataEr
 from fleet_assets.warehouse.model_registry import ModelVersion, note_version
 
 __all__ = ["TooLittleDataError", "Trained", "recipe_of", "train_model"]
-_OF_RECIPE: Final = (
-    "hours", "hours_of_vehicle", "faulty_hours", "passes", "seed", "span_days", "virtual_each",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -102,15 +100,12 @@ def _version(
     started: datetime,
     trained_by: str,
 ) -> ModelVersion:
-    settings = given.card["settings"]
     times = given.healthy["window_end"]
     names = ("groups", "vehicle_days", "driven_hours", "windows", "faulty_windows", "faults",
              "faults_by_kind", "labels_by_source", "virtual")  # fmt: skip
     return ModelVersion(
         version_id=version_id,
-        recipe=dataclasses.asdict(recipe)
-        | {f"set_{name}": settings[name] for name in _OF_RECIPE if name in settings}
-        | {name: given.card[name] for name in ("feature_release", "fault_release")},
+        recipe=told_recipe(recipe, given.card["settings"], given.card),
         training_set=given.card["id"],
         data_version=given.card["data_version"],
         trained_at=started,

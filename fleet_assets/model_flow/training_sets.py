@@ -76,6 +76,14 @@ class SetSettings:
     virtual_each: int = MOST_EACH
 
 
+def releases() -> dict[str, int]:
+    """Of the catalogues in use: a set is of one of each."""
+    return {
+        "feature_release": read_features().release,
+        "fault_release": read_catalogue().release,
+    }
+
+
 def make_training_set(
     lake: Lake,
     types: Mapping[str, str],
@@ -173,9 +181,8 @@ def _made_of(
             "from": str(min(days)),
             "to": str(max(days)),
             "vehicles": {who: types[who] for who in vehicles},
-            "feature_release": read_features().release,
-            "fault_release": read_catalogue().release,
-        },
+        }
+        | releases(),
         "inputs": list(INPUTS),
         "days": [(e.vehicle_id, e.first_hour, e.last_hour) for e in chosen],
         "labels": known.labels.filter(pl.col("vehicle_id").is_in(vehicles)).write_json(),

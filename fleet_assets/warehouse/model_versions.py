@@ -55,8 +55,13 @@ class ModelVersion:
     @property
     def recipe_id(self) -> str:
         """The same for versions that were trained in the same way."""
-        text = json.dumps(_plain(self.recipe), sort_keys=True)
-        return f"rc-{hashlib.sha256(text.encode()).hexdigest()[:_ID_LENGTH]}"
+        return recipe_id_of(self.recipe)
+
+
+def recipe_id_of(recipe: Mapping[str, Any]) -> str:
+    """`rc-` and the beginning of the hash of a recipe."""
+    text = json.dumps(_plain(recipe), sort_keys=True)
+    return f"rc-{hashlib.sha256(text.encode()).hexdigest()[:_ID_LENGTH]}"
 
 
 def note_version(postgres_url: str, version: ModelVersion) -> None:
