@@ -42,6 +42,7 @@ from fleet_assets.assets.models import (
     daily_schedule,
 )
 from fleet_assets.assets.platform import Platform
+from fleet_assets.assets.recent import build_recent
 from fleet_assets.assets.retention import retention, retention_job, retention_schedule
 from fleet_assets.assets.rule_volume import build_rule_volume
 from fleet_assets.assets.rules import BY_HAND, build_rules
@@ -64,6 +65,7 @@ from sensors.features import FEATURES_JOB, build_features_sensor
 from sensors.freshness import build_freshness_sensor
 from sensors.landing import build_landing_sensor
 from sensors.ledger import build_ledger_sensor
+from sensors.recent import RECENT_JOB, build_recent_sensor
 from sensors.refresh import REFRESH_JOB, build_refresh_sensor
 from sensors.rules import RULES_JOB, build_rules_sensor
 from sensors.scoring import SCORING_JOB, build_scoring_sensor
@@ -109,6 +111,13 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
     scoring_job = _job(
         SCORING_JOB, [scoring], partitions_def, "feature windows to what models find"
     )
+    recent = build_recent()
+    recent_job = define_asset_job(
+        RECENT_JOB,
+        selection=AssetSelection.assets(recent) | AssetSelection.checks_for_assets(recent),
+        executor_def=in_process_executor,
+        description="Recent telemetry into PostgreSQL, for tools that speak only SQL.",
+    )
     training, drift = build_training(), build_feature_drift()
     daily_models = [build_vehicle_models(), build_model_choice()]
     training_job = define_asset_job(
@@ -148,6 +157,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
             features,
             *baselines,
             scoring,
+            recent,
             training,
             drift,
             *daily_models,
@@ -173,6 +183,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
             features_job,
             baselines_job,
             scoring_job,
+            recent_job,
             training_job,
             daily_job,
             publish_job,
@@ -202,6 +213,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> Definitio
             build_features_sensor(platform, features_job),
             build_baselines_sensor(platform, baselines_job),
             build_scoring_sensor(platform, scoring_job),
+            build_recent_sensor(platform, recent_job),
             build_training_sensor(platform, training_job),
             build_dlq_sensor(platform, publish_job),
             build_freshness_sensor(platform),

@@ -108,6 +108,25 @@ class Settings(BaseSettings):
     scoring_share: float = Field(
         0.25, gt=0, le=1, description="Largest share of the time that scoring by models may take."
     )
+    recent_full: timedelta = Field(
+        timedelta(hours=1),
+        ge=timedelta(0),
+        description="Age up to which marts.telemetry_recent has every row.",
+    )
+    recent_minutes: timedelta = Field(
+        timedelta(days=1),
+        ge=timedelta(0),
+        description="Age up to which marts.telemetry_recent has a row per vehicle and minute.",
+    )
+    recent_bytes: int = Field(
+        2 * 1024**3,
+        ge=0,
+        description="Most bytes of marts.telemetry_recent: what is too much is cut, the oldest"
+        " first. 0 switches it off.",
+    )
+    recent_share: float = Field(
+        0.1, gt=0, le=1, description="Largest share of the time that its loads may take."
+    )
     topic_partitions: int = Field(6, gt=0, description="Partitions of the topic when it is made.")
 
     kafka_port: int = Field(19092, description="Port of the embedded Kafka.")

@@ -1,16 +1,22 @@
-"""Work that goes alone: retention, erasures. Who comes second waits."""
+"""Work that goes alone: retention, erasures, recent telemetry. Who comes second waits."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from fleet_assets.warehouse.connection import connect
+from fleet_assets.warehouse.connection import open_connection
 
 
 @contextmanager
-def alone(postgres_url: str) -> Iterator[None]:
-    """Holds a lock of the warehouse while the block runs; a process that dies lets it go."""
-    with connect(postgres_url) as connection:
-        connection.execute("select pg_advisory_xact_lock(hashtext('fleet/retention'))")
+def alone(postgres_url: str, what: str = "retention") -> Iterator[None]:
+    """Holds a lock of the warehouse while the block runs; a process that dies lets it go.
+
+    Args:
+        postgres_url: the warehouse.
+        what: work of the same name goes alone.
+    """
+    with open_connection(postgres_url) as connection:
+        connection.autocommit = True  # no transaction stays open, which others would wait for
+        connection.execute("select pg_advisory_lock(hashtext(%s))", [f"fleet/{what}"])
         yield

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 import json
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
+import sqlalchemy
 from dbt_runs import run_dbt
 from installation import Installation
 from typer.testing import CliRunner
@@ -19,9 +21,12 @@ from warehouse_data import contract_rows, fresh_warehouse, query, vehicle, vehic
 from fleet_assets.commands.bi import bi as app
 from fleet_assets.errors import FleetError
 from fleet_assets.local.databases import with_login
+from fleet_assets.telemetry.recent import Extent, Level
 from fleet_assets.warehouse.bi_logins import Limits, grant_login
 from fleet_assets.warehouse.ledger import LedgerEntry
 from fleet_assets.warehouse.load import replace_hours
+from fleet_assets.warehouse.recent_slices import make_slices
+from fleet_assets.warehouse.telemetry_recent import note_extent
 from fleet_assets.warehouse.vehicles import import_vehicles
 from partitions.hours import hour_start
 
@@ -33,7 +38,7 @@ OF_FLEETS = (
     "dim_vehicles", "dim_fleets", "fct_vehicle_hours", "fct_vehicle_days", "fct_trips",
     "fct_anomalies", "fct_harsh_events", "fct_fault_codes", "fct_fuel_events", "mart_fleet_days",
     "mart_vehicle_features", "mart_fuel_efficiency", "mart_idling_cost", "mart_utilisation",
-    "mart_fleet_health",
+    "mart_fleet_health", "telemetry_recent", "telemetry_minutes",
 )  # fmt: skip
 
 
@@ -84,7 +89,22 @@ def marts(services: Installation, tmp_path_factory: pytest.TempPathFactory) -> M
     replace_hours(url, frames, [HOUR], [LedgerEntry("warehouse", HOUR, 1, rows=2)])
     made = Marts(url, tmp_path_factory.mktemp("dbt"))
     run_dbt(url, made.state, "run")
+    recent(url, start)
     return made
+
+
+def recent(url: str, start: datetime) -> None:
+    """A row of each vehicle in both levels of recent telemetry."""
+    tables: tuple[Level, ...] = ("full", "minutes")
+    for level in tables:
+        make_slices(url, level, [start])
+        with psycopg.connect(url) as connection:
+            connection.execute(
+                f"insert into warehouse.telemetry_{level}"  # type: ignore[arg-type]
+                " (vehicle_id, event_time, conflict, null_signals)"
+                f" select id, '{start}', false, '{{}}' from warehouse.vehicles"
+            )
+    note_extent(url, Extent(start, start), is_cut=False, size=1, most_bytes=2)
 
 
 @pytest.mark.parametrize("rebuilt", ["as first built", "a window rebuilt", "all rebuilt"])
@@ -127,6 +147,7 @@ WAYS_OUT = (
     "select * from warehouse.bi_logins",
     "select * from marts.fct_vehicle_hours_2026_01",
     "select * from marts.mart_data_quality",
+    "select * from warehouse.telemetry_full",
     "select * from staging.stg_vehicle_hours",
     "select * from pg_authid",
     "select pg_read_file('/etc/passwd')",
@@ -187,6 +208,41 @@ def test_a_function_of_the_readers_own_never_runs_on_hidden_rows(marts: Marts) -
             assert heard_of(marts, ["marts.careless"]) == {"north", "south"}
         finally:
             connection.execute("drop view marts.careless")
+
+
+def test_sqlalchemy_reflects_all_that_a_login_may_read(marts: Marts) -> None:
+    engine = sqlalchemy.create_engine(marts.login().replace("://", "+psycopg://", 1))
+    metadata = sqlalchemy.MetaData(schema="marts")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # "Did not recognize type", for one
+        metadata.reflect(engine, views=True)
+    readable = {
+        name
+        for (name,) in query(
+            marts.url,
+            "select oid::regclass::text from pg_class where relnamespace = 'marts'::regnamespace"
+            " and relkind in ('r', 'p', 'v') and has_table_privilege('bi_reader', oid, 'select')",
+        )
+    }
+    assert {f"marts.{mart}" for mart in (*OF_FLEETS, "mart_as_of", "dim_dates")} <= readable
+    assert readable <= set(metadata.tables)
+    for name in readable:
+        table = metadata.tables[name]
+        assert table.comment, name
+        for column in table.columns:
+            assert column.comment, f"{name}.{column.name}"
+            assert not isinstance(column.type, sqlalchemy.types.NullType), f"{name}.{column.name}"
+    recent = metadata.tables["marts.telemetry_recent"].columns
+    assert isinstance(recent["event_time"].type, sqlalchemy.DateTime)
+    assert recent["event_time"].type.timezone
+    assert isinstance(recent["dtc"].type, sqlalchemy.ARRAY)
+    hours = metadata.tables["marts.fct_vehicle_hours"]
+    with engine.connect() as connection:
+        asked = sqlalchemy.select(hours.c.fleet_id).where(hours.c.hour_start == hour_start(HOUR))
+        assert set(connection.execute(asked).scalars()) == {"north", "south"}
+        seen = connection.execute(sqlalchemy.select(recent["fleet_id"], recent["event_time"]))
+        assert set(seen.tuples()) == {(fleet, hour_start(HOUR)) for fleet in ("north", "south")}
+    engine.dispose()
 
 
 def test_a_login_reads_only_and_a_query_is_stopped_in_time(marts: Marts) -> None:

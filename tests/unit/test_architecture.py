@@ -29,6 +29,7 @@ RETENTION_FLOW = "fleet_assets.retention_flow"
 ERASURE_FLOW = "fleet_assets.erasure_flow"
 RULE_FLOW = "fleet_assets.rule_flow"
 BASELINE_FLOW = "fleet_assets.baseline_flow"
+RECENT_FLOW = "fleet_assets.recent_flow"
 BACKFILL = "fleet_assets.backfill"
 VERIFICATION = "fleet_assets.verification"
 MODEL_FLOW = "fleet_assets.model_flow"
@@ -86,6 +87,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     FLOW: (*FOUNDATION, SETTINGS, DOMAIN, *ADAPTERS),
     RULE_FLOW: (*FOUNDATION, DOMAIN, RULES, *ADAPTERS),
     BASELINE_FLOW: (*FOUNDATION, *ADAPTERS),
+    RECENT_FLOW: (*FOUNDATION, DOMAIN, *ADAPTERS),
     MODEL_FLOW: (
         *FOUNDATION,
         DOMAIN,
@@ -129,6 +131,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         FLOW,
         RULE_FLOW,
         BASELINE_FLOW,
+        RECENT_FLOW,
         MODEL_FLOW,
         MLFLOW_MIRROR,
         BACKFILL,
@@ -143,6 +146,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         FLOW,
         RULE_FLOW,
         BASELINE_FLOW,
+        RECENT_FLOW,
         MODEL_FLOW,
         ASSETS,
     ),
