@@ -1,7 +1,8 @@
-"""Pictures of answers to analysts' questions."""
+"""Pictures of answers to analysts' questions: files, and the figures that they show."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -15,6 +16,21 @@ if TYPE_CHECKING:
 COLOURS: Final = (
     "#4e79a7", "#f28e2b", "#e15759", "#76b7b2", "#59a14f", "#edc948", "#b07aa1", "#9c755f",
 )  # fmt: skip
+
+
+def save_plot(asked: Question, rows: pl.DataFrame, path: Path) -> None:
+    """Draws an answer into a file; of the same answer an SVG is the same, byte for byte.
+
+    Args:
+        asked: the question.
+        rows: its answer; may be empty.
+        path: `.png` or `.svg`.
+    """
+    import matplotlib as mpl
+
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": asked.name}):
+        stamps = {"metadata": {"Date": None}} if path.suffix == ".svg" else {}
+        plotted(asked, rows).savefig(path, dpi=100, **stamps)
 
 
 def plotted(asked: Question, rows: pl.DataFrame) -> Figure:

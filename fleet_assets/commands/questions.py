@@ -22,20 +22,31 @@ def questions(
     plot: Annotated[
         Path | None, typer.Option("--plot", help="Also draw the answer into this PNG or SVG.")
     ] = None,
+    plots: Annotated[
+        Path | None, typer.Option("--plots", help="Draw all answers into this folder, as SVG.")
+    ] = None,
 ) -> None:
-    """Questions that analysts ask of the marts: list them, or answer one."""
+    """Questions that analysts ask of the marts: list them, answer one, or draw all."""
     import sys
 
     import psycopg
     from rich.console import Console
 
     from fleet_assets.errors import FleetError
-    from fleet_assets.question_plot import plotted
+    from fleet_assets.question_plot import save_plot
     from fleet_assets.questions import answer, question
     from fleet_assets.questions import questions as known
     from fleet_assets.settings import Settings, service_address
 
     console = Console()
+    if plots is not None:
+        plots.mkdir(parents=True, exist_ok=True)
+        for each in known():
+            rows = answer(service_address("postgres_url", Settings()), each)
+            path = plots / f"{each.number:02}-{each.name}.svg"
+            save_plot(each, rows, path)
+            typer.echo(f"{path}: {rows.height} rows, {path.stat().st_size:,} bytes")
+        return
     if number is None:
         for each in known():
             console.print(f"{each.number:>3}  {each.title}", highlight=False, soft_wrap=True)
@@ -55,7 +66,7 @@ def questions(
         console.print(asked.title, style="bold", highlight=False)
         _print(console, rows)
     if plot is not None:
-        plotted(asked, rows).savefig(plot, dpi=100)
+        save_plot(asked, rows, plot)
         typer.echo(f"{plot} is drawn.", err=True)
 
 

@@ -221,7 +221,8 @@ def test_sqlalchemy_reflects_all_that_a_login_may_read(marts: Marts) -> None:
         for (name,) in query(
             marts.url,
             "select oid::regclass::text from pg_class where relnamespace = 'marts'::regnamespace"
-            " and relkind in ('r', 'p', 'v') and has_table_privilege('bi_reader', oid, 'select')",
+            " and relkind in ('r', 'p', 'v') and not relispartition"
+            " and has_table_privilege('bi_reader', oid, 'select')",
         )
     }
     assert {f"marts.{mart}" for mart in (*OF_FLEETS, "mart_as_of", "dim_dates")} <= readable
