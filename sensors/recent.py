@@ -19,6 +19,8 @@ from sensors.pacing import resting
 
 INTERVAL_SECONDS = 10
 RECENT_JOB = "recent_telemetry"
+BEHIND = {"dagster/priority": "-1"}
+"""Of runs that are queued, others go first."""
 
 
 def build_recent_sensor(platform: Platform, job: UnresolvedAssetJobDefinition) -> SensorDefinition:
@@ -42,6 +44,6 @@ def build_recent_sensor(platform: Platform, job: UnresolvedAssetJobDefinition) -
                 "it is switched off" if limits.is_off else "all that is recent is there"
             )
         context.log.info(work)
-        return RunRequest()
+        return RunRequest(tags=BEHIND)
 
     return recent_sensor

@@ -6,10 +6,11 @@ import itertools
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import polars as pl
 import psycopg
 import pytest
@@ -20,6 +21,8 @@ from installation import Installation
 from telemetry_data import LATE_AFTER, NOW, land_values, message
 from warehouse_data import fresh_warehouse, query, vehicle
 
+from fleet_assets.assets.platform import Platform as PlatformResource
+from fleet_assets.assets.recent import build_recent
 from fleet_assets.lake.compaction import compact
 from fleet_assets.lake.erase import erase, forget_files
 from fleet_assets.lake.refresh import refresh_hour
@@ -319,3 +322,30 @@ def test_who_is_erased_is_erased_here_and_does_not_come_back(platform: Platform)
     platform.round()
     assert query(platform.url, known) == [("v1", None), ("v2", "ben")]
     platform.agrees()
+
+
+def test_the_asset_tells_what_it_did_and_its_check_warns_of_a_cut(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    values = [
+        message("v1", f"{now - timedelta(minutes=n):%Y-%m-%dT%H:%M:%SZ}", speed=1)
+        for n in range(1, 50)
+    ]
+    land_values(platform.lake, values, append_time=now)
+    for hour in {hour_key(now), hour_key(now - timedelta(hours=1))}:
+        refresh_hour(platform.lake, hour, VEHICLES, LATE_AFTER)
+    monkeypatch.setenv("FLEET_LAKE_URL", platform.lake.url)
+    monkeypatch.setenv("FLEET_POSTGRES_URL", platform.url)
+
+    def made() -> dg.ExecuteInProcessResult:
+        return dg.materialize([build_recent()], resources={"platform": PlatformResource()})
+
+    whole = made()
+    (check,) = whole.get_asset_check_evaluations()
+    assert check.passed
+    (event,) = whole.asset_materializations_for_node("load_recent_telemetry")[:1]
+    assert event.metadata["rows that came"].value == 49
+    monkeypatch.setenv("FLEET_RECENT_BYTES", "1")
+    (check,) = made().get_asset_check_evaluations()
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
