@@ -1,7 +1,8 @@
-"""`python -m bench.question_pictures`: the guide's pictures, from three weeks of a simulated fleet.
+"""`python -m bench.question_pictures`: the guide's pictures, from 20 days of a simulated fleet.
 
 Vehicles, trips, faults and what rules find of them are the simulator's and the platform's own.
-Drivers and refused messages, which the simulator's telemetry does not have, are drawn by lot.
+What the simulator's telemetry does not have is drawn by lot: drivers, refused messages, trouble
+codes, vehicles that fall silent.
 """
 
 from __future__ import annotations
@@ -38,9 +39,10 @@ from fleet_assets.warehouse.vehicle import Vehicle
 from fleet_assets.warehouse.vehicles import import_vehicles
 
 FOLDER: Final = Path(__file__).parents[1] / "docs" / "images" / "questions"
-VEHICLES, DAYS, INTERVAL_MS, SEED, FAULTS = 16, 21, 10_000, 5, 0.3
-HOURS_OF_DAY: Final = (6, 15)
+VEHICLES, DAYS, INTERVAL_MS, SEED, FAULTS = 15, 20, 1000, 5, 0.3
+HOURS_OF_DAY: Final = (8, 15)
 FLEETS: Final = ("north", "south", "west")
+SILENT_DAYS: Final = (0, 2, 0, 5, 0, 0, 3, 9)
 REASONS: Final = ("invalid_json", "unknown_vehicle", "future", "naive_timestamp")
 
 
@@ -91,11 +93,16 @@ def _judge(url: str, lake: Lake) -> None:
     settle(lake, url, book, None)
     with psycopg.connect(url) as connection:
         connection.execute(_DRIVERS)
+        connection.execute(_MONTHS)
+        connection.execute(_CODES)
 
 
 def _load(url: str, lake: Lake) -> None:
     random = np.random.default_rng(SEED)
     hours = lake.open("vehicle_hours").read().sort("event_hour", "vehicle_id")
+    for vehicle_id, days in zip(hours["vehicle_id"].unique().sort(), SILENT_DAYS, strict=False):
+        until = START + timedelta(days=DAYS - days)
+        hours = hours.filter((pl.col("vehicle_id") != vehicle_id) | (pl.col("hour_start") < until))
     for day in range(DAYS):
         start = START + timedelta(days=day)
         rows = hours.filter(
@@ -138,6 +145,26 @@ def _build(url: str, state: Path) -> None:
 _DRIVERS = """
 update warehouse.trips
 set driver_id = 'driver-' || (11 + abs(hashtext(vehicle_id || started_at::date)) % 20)
+"""
+# two of three vehicles tell one of four codes, each from a day of its own on
+_CODES = """
+insert into warehouse.vehicle_codes (
+    event_hour, hour_start, vehicle_id, code, first_seen, last_seen
+)
+select
+    event_hour, hour_start, vehicle_id,
+    (array['P0171', 'P0300', 'P0420', 'U0100'])[1 + abs(hashtext(vehicle_id)) % 4],
+    hour_start, hour_start + interval '59 minutes'
+from (select distinct event_hour, hour_start, vehicle_id from warehouse.trips) as hours
+where
+    abs(hashtext(vehicle_id)) % 3 < 2
+    and hour_start > timestamptz '2026-03-05' + abs(hashtext(vehicle_id)) % 12 * interval '1 day'
+on conflict do nothing
+"""
+_MONTHS = """
+select
+    warehouse.ensure_month_partitions('warehouse.vehicle_codes', min(hour_start), max(hour_start))
+from warehouse.trips
 """
 
 

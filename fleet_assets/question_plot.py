@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +18,9 @@ COLOURS: Final = (
     "#4e79a7", "#f28e2b", "#e15759", "#76b7b2", "#59a14f", "#edc948", "#b07aa1", "#9c755f",
 )  # fmt: skip
 
+FEW_POINTS: Final = 40
+"""Lines of more have no markers."""
+
 
 def save_plot(asked: Question, rows: pl.DataFrame, path: Path) -> None:
     """Draws an answer into a file; of the same answer an SVG is the same, byte for byte.
@@ -29,8 +33,19 @@ def save_plot(asked: Question, rows: pl.DataFrame, path: Path) -> None:
     import matplotlib as mpl
 
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": asked.name}):
-        stamps = {"metadata": {"Date": None}} if path.suffix == ".svg" else {}
-        plotted(asked, rows).savefig(path, dpi=100, **stamps)
+        stamps = {"Date": None} if path.suffix == ".svg" else None
+        plotted(asked, rows).savefig(path, dpi=100, metadata=stamps)
+    if path.suffix == ".svg":
+        path.write_text(_lean(path.read_text()))
+
+
+def _lean(svg: str) -> str:
+    """Less than a pixel's hundredth is not seen, and one font with its fallback is enough."""
+    svg = re.sub(r"(\d\.\d\d)\d+", r"\1", svg)
+    svg = re.sub(
+        r"font-family: 'DejaVu Sans',[^;\"]*", "font-family: 'DejaVu Sans', sans-serif", svg
+    )
+    return "".join(f"{line.rstrip()}\n" for line in svg.splitlines())
 
 
 def plotted(asked: Question, rows: pl.DataFrame) -> Figure:
@@ -69,13 +84,16 @@ def _drawn(axes: Axes, plot: Plot, rows: pl.DataFrame) -> None:
             for name in part[plot.across]
         ]
         if kind == "line":
-            axes.plot(part[plot.across].to_list(), up, color=colour, label=label, marker=".")
+            marker = "." if rows.height <= FEW_POINTS else None
+            axes.plot(part[plot.across].to_list(), up, color=colour, label=label, marker=marker)
         elif kind == "points":
-            axes.scatter(part[plot.across].to_list(), up, color=colour, label=label, s=18)
+            axes.plot(part[plot.across].to_list(), up, ".", color=colour, label=label)
         elif kind == "barh":
             axes.barh(at, up, width, color=colour, label=label)
         else:
             axes.bar(at, up, width, color=colour, label=label)
+    if rows[plot.up].cast(pl.Float64).min() >= 0 and plot.kind != "barh":  # type: ignore[operator]
+        axes.set_ylim(bottom=0)
     unit = plot.up.replace("_", " ")
     if kind == "barh":
         axes.set_yticks(range(len(names)), [str(name) for name in names], fontsize=8)
