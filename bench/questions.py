@@ -1,9 +1,9 @@
 """The twelve questions on a large, generated warehouse, and what its loads and builds cost.
 
 `python -m bench.questions [VEHICLES] [DAYS]` (1,000 and 30 unless told; 12,500 and 90 are 27
-million vehicle hours). Hours go in by the platform's own load, beside COPY of the same text and
-executemany; dbt builds the marts; each question is asked again and again. `--plans` prints the
-plans.
+million vehicle hours). dbt builds the marts; each question is asked again and again. `--plans`
+prints the plans. At the end an hour goes in by the platform's own load, beside COPY of the same
+text and executemany.
 """
 
 from __future__ import annotations
@@ -22,16 +22,21 @@ import numpy as np
 import polars as pl
 import psycopg
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
+from bench.generated_warehouse import fill
 from bench.services import services
 from fleet_assets.contracts.tables import TABLE_BY_NAME
 from fleet_assets.questions import questions
-from fleet_assets.warehouse.dbt_env import dbt_environment, touched_environment
+from fleet_assets.warehouse.dbt_env import (
+    dbt_environment,
+    marked_environment,
+    touched_environment,
+)
 from fleet_assets.warehouse.dbt_project import PROJECT_DIR, dbt_executable
 from fleet_assets.warehouse.ledger import LedgerEntry
 from fleet_assets.warehouse.load import LoadedTable, replace_hours
+from fleet_assets.warehouse.mart_marks import TOPICS
 from fleet_assets.warehouse.migrate import upgrade
 from fleet_assets.warehouse.vehicle import Vehicle
 from fleet_assets.warehouse.vehicles import import_vehicles
@@ -40,7 +45,6 @@ from partitions.hours import hour_key, hour_start
 VEHICLES, DAYS, FLEETS, TIMES = 1_000, 30, 20, 20
 FIRST: Final = datetime(2026, 1, 1, tzinfo=UTC)
 TYPES: Final = ("truck", "sedan", "van", "suv")
-KINDS: Final = ("harsh_braking", "harsh_acceleration", "over_speeding", "coolant_overheating")
 CONSOLE: Final = Console(width=120)
 
 
@@ -52,7 +56,11 @@ def main(words: list[str]) -> None:
         url = running.postgres_url
         upgrade(url)
         import_vehicles(url, [_vehicle(number) for number in range(vehicles)], "bench")
-        _fill(url, vehicles, days)
+        started = time.perf_counter()
+        fill(url, FIRST, vehicles, days)
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("vacuum analyze")
+        _told("generated", time.perf_counter() - started)
         state = Path(os.environ["FLEET_HOME"]) / "dbt"
         _told("all marts", _dbt(url, state, None))
         with psycopg.connect(url, autocommit=True) as connection:
@@ -74,16 +82,6 @@ def _vehicle(number: int) -> Vehicle:
     )  # fmt: skip
 
 
-def _fill(url: str, vehicles: int, days: int) -> None:
-    rows, started = 0, time.perf_counter()
-    hours = [hour_key(FIRST + timedelta(hours=n)) for n in range(days * 24)]
-    for number, hour in enumerate(track(hours, "hours", console=CONSOLE)):
-        entry = LedgerEntry("warehouse", hour, 1, rows=vehicles)
-        rows += replace_hours(url, _hour(hour, vehicles, number), [hour], [entry])
-    seconds = time.perf_counter() - started
-    CONSOLE.print(f"loaded {rows:,} rows of {len(hours):,} hours: {rows / seconds:,.0f} rows/s")
-
-
 def _hour(hour: str, vehicles: int, seed: int) -> dict[LoadedTable, pl.DataFrame]:
     random, start = np.random.default_rng(seed), hour_start(hour)
     ids = [f"V-{number:05}" for number in range(vehicles)]
@@ -96,41 +94,7 @@ def _hour(hour: str, vehicles: int, seed: int) -> dict[LoadedTable, pl.DataFrame
         moving_seconds=engine * 0.8, fuel_used_gallons=engine * 0.0008, speed_avg_mph=engine / 100,
         speed_max_mph=70.0, rpm_avg=1500.0, rpm_max=3000.0, coolant_max_c=90.0,
     )  # fmt: skip
-    told = _rows(
-        "vehicle_outcomes", vehicles, hour, vehicle_id=ids, read=3610, accepted=3600, duplicate=5,
-        rejected=5, rejected_by_reason='{"unknown_vehicle": 5}', newest_append_time=last,
-    )  # fmt: skip
-    eligible = _rows("rule_eligibility", vehicles, hour, vehicle_id=ids, ineligible="{}")
-    driving = random.choice(vehicles, vehicles // 6, replace=False)
-    trips = _rows(
-        "trips", len(driving), hour, vehicle_id=[ids[n] for n in driving],
-        trip_id=_names(hour, driving, "0"), trip_kind="motion", state="closed", started_at=start,
-        ended_at=last, samples=3540, gps_miles=40.0, speed_miles=40.0,
-        driver_id=[f"driver-{n % 3000}" for n in driving], is_private=False,
-        fuel_start_percent=60.0, fuel_end_percent=58.0, fuel_noise_percent=0.3, fuel_coverage=1.0,
-        fuel_used_percent=random.uniform(1.5, 3, len(driving)),
-    )  # fmt: skip
-    odd = random.choice(driving, max(len(driving) // 16, 1), replace=False)
-    anomalies = _rows(
-        "anomalies", len(odd), hour, vehicle_id=[ids[n] for n in odd],
-        anomaly_id=_names(hour, odd, "a"), finding_id=_names(hour, odd, "a"),
-        anomaly_type=[KINDS[n % 4] for n in odd], condition="R06", rule_id="R06", severity="high",
-        severity_history="[]", evidence="{}", confidence=0.9, state="closed", source="rule",
-        started_at=start, ended_at=last, detected_at=last,
-    )  # fmt: skip
-    some = ids[: max(vehicles // 50, 1)]
-    codes = _rows(
-        "vehicle_codes", 2 * len(some), hour, vehicle_id=some + some, first_seen=start,
-        last_seen=last, code=["P0171"] * len(some) + [None] * len(some),
-    )  # fmt: skip
-    return {
-        "vehicle_hours": seen, "vehicle_outcomes": told, "rule_eligibility": eligible,
-        "trips": trips, "anomalies": anomalies, "vehicle_codes": codes,
-    }  # fmt: skip
-
-
-def _names(hour: str, numbers: Any, end: str) -> list[str]:
-    return [f"{hour.replace('-', '')}{n:06}".ljust(32, end) for n in numbers]
+    return {"vehicle_hours": seen}
 
 
 def _rows(table: str, count: int, hour: str, **values: Any) -> pl.DataFrame:
@@ -154,9 +118,11 @@ def _rows(table: str, count: int, hour: str, **values: Any) -> pl.DataFrame:
 
 
 def _dbt(url: str, state: Path, hours: list[datetime] | None) -> float:
-    """Seconds of a build without tests."""
+    """Seconds of a build without tests, of hours that are touched and marked."""
     touched = None if hours is None else [hour_key(hour) for hour in hours]
     environment = os.environ | dbt_environment(url, state) | touched_environment(touched)
+    marked = None if touched is None else dict.fromkeys(TOPICS, touched)
+    environment |= marked_environment(marked)
     command = [dbt_executable(), "build", "--exclude-resource-type", "unit_test", "test"]
     command += ["--project-dir", str(PROJECT_DIR), "--profiles-dir", str(PROJECT_DIR)]
     started = time.perf_counter()

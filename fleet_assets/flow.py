@@ -14,6 +14,7 @@ from fleet_assets.lake.sealed import frozen_in
 from fleet_assets.lake.store import Lake
 from fleet_assets.settings import Settings
 from fleet_assets.warehouse.ledger import FLOW, LedgerEntry, read_ledger
+from fleet_assets.warehouse.mart_marks import hours_with_marks
 from fleet_assets.warehouse.staleness import hours_to_requeue, pending_marts
 from partitions.hours import HOUR, hour_start
 from partitions.planning import HourProgress
@@ -58,6 +59,8 @@ def hour_progress(lake: Lake, postgres_url: str) -> list[HourProgress]:
     frozen = frozen_in(lake)
     requeued = (hours_to_requeue(postgres_url) - frozen) | cut_off_hours(lake)
     unshown = set(pending_marts(postgres_url)) - frozen
+    if not unshown:
+        requeued |= set(hours_with_marks(postgres_url)) - frozen
     for event_hour, known in entries.items():
         # an hour whose raw messages have expired may still lack its marts, or get a vehicle
         taken_in = [e.processed_version for e in known if e.stage == "telemetry"]

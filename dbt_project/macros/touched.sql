@@ -7,9 +7,25 @@
     dbt parses the whole project anew whenever --vars differ from those of the last run, so the
     platform hands the same list over as JSON in FLEET_DBT_TOUCHED_HOURS; a var wins over it.
     It is read only while executing: dbt would else note it as an input of the parse.
+
+    Trips and findings follow the hours at a pace of their own. What rests on them asks for a topic of
+    warehouse.mart_marks; its hours stand in FLEET_DBT_MARKED_HOURS, or in the var marked_hours. Topics
+    may be joined: `hours+rule_hours` are the touched hours and those marked for rules.
 -#}
 
-{% macro given_windows() %}
+{% macro given_windows(topic='hours') %}
+    {%- set windows = [] -%}
+    {%- for each in topic.split('+') -%}
+        {%- set some = given_hours() if each == 'hours' else given_marks(each) -%}
+        {%- if some is none -%}
+            {{ return(none) }}
+        {%- endif -%}
+        {%- do windows.extend(some) -%}
+    {%- endfor -%}
+    {{ return(windows) }}
+{% endmacro %}
+
+{% macro given_hours() %}
     {%- set windows = var('touched_hours', none) -%}
     {%- if windows is none and execute -%}
         {%- set windows = fromjson(env_var('FLEET_DBT_TOUCHED_HOURS', 'null')) -%}
@@ -17,9 +33,17 @@
     {{ return(windows) }}
 {% endmacro %}
 
+{% macro given_marks(topic) %}
+    {%- set marks = var('marked_hours', none) -%}
+    {%- if marks is none and execute -%}
+        {%- set marks = fromjson(env_var('FLEET_DBT_MARKED_HOURS', 'null')) -%}
+    {%- endif -%}
+    {{ return(none if marks is none else marks.get(topic, [])) }}
+{% endmacro %}
+
 {#- The pairs, widened to whole UTC days if asked so; none: everything. -#}
-{% macro touched_windows(whole_days=false) %}
-    {%- set windows = given_windows() -%}
+{% macro touched_windows(whole_days=false, topic='hours') %}
+    {%- set windows = none if follows_anew() else given_windows(topic) -%}
     {%- if windows is none or (model.resource_type == 'model' and not is_incremental()) -%}
         {{ return(none) }}
     {%- endif -%}
@@ -50,8 +74,8 @@
     The pairs, widened to whole local days that may have a touched hour, whatever the time zone: the
     clocks of the world are between 12 hours behind and 14 hours ahead of UTC. Given as midnights.
 -#}
-{% macro touched_local_days() %}
-    {%- set windows = touched_windows() -%}
+{% macro touched_local_days(topic='hours') %}
+    {%- set windows = touched_windows(topic=topic) -%}
     {%- if windows is none -%}
         {{ return(none) }}
     {%- endif -%}
@@ -72,28 +96,28 @@
 {% endmacro %}
 
 {#- A timestamptz column lies in a touched hour. -#}
-{% macro in_touched_hours(column) -%}
-    {{ in_windows(column, touched_windows(), 'timestamptz') }}
+{% macro in_touched_hours(column, topic='hours') -%}
+    {{ in_windows(column, touched_windows(topic=topic), 'timestamptz') }}
 {%- endmacro %}
 
 {#- A timestamptz column lies in a UTC day that a touched hour belongs to. -#}
-{% macro in_hours_of_touched_days(column) -%}
-    {{ in_windows(column, touched_windows(true), 'timestamptz') }}
+{% macro in_hours_of_touched_days(column, topic='hours') -%}
+    {{ in_windows(column, touched_windows(true, topic), 'timestamptz') }}
 {%- endmacro %}
 
 {#- A date column is a UTC day that a touched hour belongs to. -#}
-{% macro in_touched_days(column) -%}
-    {{ in_windows(column, touched_windows(true), 'date') }}
+{% macro in_touched_days(column, topic='hours') -%}
+    {{ in_windows(column, touched_windows(true, topic), 'date') }}
 {%- endmacro %}
 
 {#- A date column is a local day that may have a touched hour. -#}
-{% macro in_touched_local_days(column) -%}
-    {{ in_windows(column, touched_local_days(), 'date') }}
+{% macro in_touched_local_days(column, topic='hours') -%}
+    {{ in_windows(column, touched_local_days(topic), 'date') }}
 {%- endmacro %}
 
 {#- A timestamptz column lies in an hour that may belong to such a local day. -#}
-{% macro in_hours_of_touched_local_days(column) -%}
-    {%- set days = touched_local_days() -%}
+{% macro in_hours_of_touched_local_days(column, topic='hours') -%}
+    {%- set days = touched_local_days(topic) -%}
     {%- set found = none if days is none else [] -%}
     {%- for start, end in days or [] -%}
         {%- set first = moment_of(start) - modules.datetime.timedelta(hours=14) -%}

@@ -7,13 +7,12 @@ with newest as (
 periods as (
     select
         economy.vehicle_id,
-        economy.date_local > newest.day - 14 as is_recent,
+        economy.date_local > (select newest.day - 14 from newest) as is_recent,
         sum(economy.distance_with_fuel_miles) as miles,
         sum(economy.fuel_used_gallons) as gallons
     from marts.mart_fuel_efficiency as economy
-    cross join newest
-    where economy.date_local > newest.day - 42
-    group by economy.vehicle_id, economy.date_local > newest.day - 14
+    where economy.date_local > (select newest.day - 42 from newest)
+    group by economy.vehicle_id, is_recent
     having sum(economy.distance_with_fuel_miles) >= 50 and sum(economy.fuel_used_gallons) > 0
 )
 

@@ -8,9 +8,8 @@ miles as (
     select
         days.vehicle_type,
         sum(days.distance_miles) as miles
-    from marts.fct_vehicle_days as days
-    cross join newest
-    where days.date_local > newest.day - 30
+    from marts.mart_type_days as days
+    where days.date_local > (select newest.day - 30 from newest)
     group by days.vehicle_type
 ),
 
@@ -20,9 +19,8 @@ found as (
         anomalies.severity,
         count(distinct anomalies.finding_id) as findings
     from marts.fct_anomalies as anomalies
-    cross join newest
     where
-        anomalies.date_local > newest.day - 30
+        anomalies.date_local > (select newest.day - 30 from newest)
         and anomalies.marked_true is distinct from false
     group by anomalies.vehicle_type, anomalies.severity
 )

@@ -5,16 +5,12 @@ with newest as (
 )
 
 select
-    use.date_local,
-    use.fleet_id,
-    count(*) filter (where use.is_seen) as vehicles_seen,
-    count(*) filter (where use.is_used) as vehicles_used,
-    round(
-        (count(*) filter (where use.is_used))::numeric
-        / nullif(count(*) filter (where use.is_seen), 0), 3
-    ) as used_share
-from marts.mart_utilisation as use
-cross join newest
-where use.date_local > newest.day - 30
-group by use.date_local, use.fleet_id
-order by use.date_local, use.fleet_id
+    days.date_local,
+    days.fleet_id,
+    sum(days.vehicles_seen) as vehicles_seen,
+    sum(days.vehicles_used) as vehicles_used,
+    round(sum(days.vehicles_used) / nullif(sum(days.vehicles_seen), 0), 3) as used_share
+from marts.mart_type_days as days
+where days.date_local > (select newest.day - 30 from newest)
+group by days.date_local, days.fleet_id
+order by days.date_local, days.fleet_id

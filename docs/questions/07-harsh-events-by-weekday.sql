@@ -10,20 +10,27 @@ miles as (
         sum(days.distance_miles) as miles
     from marts.mart_fleet_days as days
     inner join marts.dim_dates as dates on days.date_local = dates.date_day
-    cross join newest
-    where days.date_local > newest.day - 84
+    where days.date_local > (select newest.day - 84 from newest)
     group by dates.iso_weekday
+),
+
+events as (
+    select
+        harsh.date_local,
+        harsh.kind,
+        count(*) as events
+    from marts.fct_harsh_events as harsh
+    where harsh.date_local > (select newest.day - 84 from newest)
+    group by harsh.date_local, harsh.kind
 )
 
 select
     dates.weekday_name,
-    harsh.kind,
-    count(*) as events,
-    round((count(*) / nullif(min(miles.miles), 0) * 100)::numeric, 3) as per_100_miles
-from marts.fct_harsh_events as harsh
-inner join marts.dim_dates as dates on harsh.date_local = dates.date_day
+    events.kind,
+    sum(events.events) as events,
+    round((sum(events.events) / nullif(min(miles.miles), 0) * 100)::numeric, 3) as per_100_miles
+from events
+inner join marts.dim_dates as dates on events.date_local = dates.date_day
 inner join miles on dates.iso_weekday = miles.iso_weekday
-cross join newest
-where harsh.date_local > newest.day - 84
-group by dates.iso_weekday, dates.weekday_name, harsh.kind
-order by dates.iso_weekday, harsh.kind
+group by dates.iso_weekday, dates.weekday_name, events.kind
+order by dates.iso_weekday, events.kind

@@ -15,8 +15,7 @@ days as (
         sum(quality.rejected_conflicting_duplicate) as conflicting_duplicate,
         sum(quality.rejected) as rejected
     from marts.mart_data_quality as quality
-    cross join newest
-    where quality.date_utc > newest.day - 30
+    where quality.date_utc > (select newest.day - 30 from newest)
     group by quality.date_utc
 )
 

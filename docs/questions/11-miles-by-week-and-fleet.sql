@@ -14,7 +14,6 @@ select
     ) as idle_share
 from marts.mart_fleet_days as days
 inner join marts.dim_dates as dates on days.date_local = dates.date_day
-cross join newest
-where days.date_local > newest.day - 84
+where days.date_local > (select newest.day - 84 from newest)
 group by dates.week_start, days.fleet_id
 order by dates.week_start, days.fleet_id

@@ -13,7 +13,6 @@ select
     round(events.level_change_gallons::numeric, 1) as level_change_gallons,
     events.driver_id
 from marts.fct_fuel_events as events
-cross join newest
-where events.date_local > newest.day - 30
+where events.date_local > (select newest.day - 30 from newest)
 order by events.started_at desc
 limit 100

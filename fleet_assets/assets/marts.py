@@ -22,9 +22,14 @@ from fleet_assets.assets.light_dbt import ChildDbt, DagsterDbtTranslator, dbt_as
 from fleet_assets.assets.platform import Platform
 from fleet_assets.assets.runs import younger_history_run
 from fleet_assets.fault_points import fault_point
-from fleet_assets.warehouse.dbt_env import dbt_environment, touched_environment
+from fleet_assets.warehouse.dbt_env import (
+    dbt_environment,
+    marked_environment,
+    touched_environment,
+)
 from fleet_assets.warehouse.dbt_project import PROJECT_DIR, dbt_executable
 from fleet_assets.warehouse.ledger import LedgerEntry, read_ledger, record_failure
+from fleet_assets.warehouse.mart_marks import hours_with_marks, remove_marks, take_marks
 from fleet_assets.warehouse.mart_revisions import begin_build, finish_build, warehouse_clock
 from fleet_assets.warehouse.staleness import mark_marts, pending_marts
 
@@ -86,7 +91,8 @@ def build_marts(manifest: Path) -> AssetsDefinition:
     ) -> Iterator[Any]:
         url = platform.postgres_url
         as_of = warehouse_clock(url)
-        hours = pending_marts(url)
+        hours = pending_marts(url) or hours_with_marks(url)
+        marks = take_marks(url)
         loaded = read_ledger(url, "warehouse", None if config.everything else hours)
         if LANE_TAG in context.run.tags:  # by hand, dbt always runs
             if not hours:
@@ -99,6 +105,7 @@ def build_marts(manifest: Path) -> AssetsDefinition:
         build = begin_build(url, as_of, wanted, platform.settings.late_after, context.run_id)
         environment = dbt_environment(url, (platform.settings.home / "dbt").absolute())
         environment |= touched_environment(wanted)
+        environment |= marked_environment(None if config.everything else marks.hours)
         os.environ.update(environment)  # dbt runs as a child
         dbt = ChildDbt(
             project_dir=str(PROJECT_DIR),
@@ -121,6 +128,7 @@ def build_marts(manifest: Path) -> AssetsDefinition:
         context.log.info(f"{revised} figures of history changed: marts.mart_revisions tells which")
         if not context.is_subset:  # some models alone do not show an hour
             mark_marts(url, loaded, context.run_id)
+            remove_marks(url, marks)
             fault_point("marts.marked")
 
     return build

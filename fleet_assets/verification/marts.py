@@ -18,8 +18,13 @@ from fleet_assets.errors import FleetError
 from fleet_assets.verification.differences import Difference, difference
 from fleet_assets.verification.lake_steps import Compared
 from fleet_assets.warehouse.connection import open_connection
-from fleet_assets.warehouse.dbt_env import dbt_environment, touched_environment
+from fleet_assets.warehouse.dbt_env import (
+    dbt_environment,
+    marked_environment,
+    touched_environment,
+)
 from fleet_assets.warehouse.dbt_project import PROJECT_DIR, dbt_executable
+from fleet_assets.warehouse.mart_marks import MARKED, TOPICS
 from fleet_assets.warehouse.staleness import UNSHOWN
 from partitions.days import DAY, day_of, day_start, hours_of_day
 from partitions.hours import hour_key
@@ -41,7 +46,7 @@ class _Mart:
 def mart_differences(postgres_url: str, state_dir: Path, days: Sequence[str]) -> Compared:
     """Compares marts that are built by touched windows with what a rebuild would give.
 
-    Both sides are read in one snapshot. Days with hours that wait for dbt are left out.
+    Both sides are read in one snapshot. Days with hours or marks that wait for dbt are left out.
 
     Args:
         postgres_url: the warehouse.
@@ -64,6 +69,7 @@ def mart_differences(postgres_url: str, state_dir: Path, days: Sequence[str]) ->
     with open_connection(postgres_url) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         pending = [hour for (hour,) in connection.execute(UNSHOWN).fetchall()]
+        pending += [hour_key(start) for (start,) in connection.execute(MARKED).fetchall()]
         waits = {day for hour in pending for day in _near(hour)}
         for mart in marts:
             for day in days:
@@ -107,7 +113,11 @@ def _rows(connection: psycopg.Connection, query: str) -> pl.DataFrame:
 
 def _compiled(postgres_url: str, state_dir: Path, hours: Sequence[str]) -> list[_Mart]:
     """Queries of the incremental marts, restricted to what the hours touch."""
-    environment = {**dbt_environment(postgres_url, state_dir), **touched_environment(hours)}
+    environment = {
+        **dbt_environment(postgres_url, state_dir),
+        **touched_environment(hours),
+        **marked_environment(dict.fromkeys(TOPICS, hours)),
+    }
     done = subprocess.run(
         [dbt_executable(), "--no-use-colors", "compile", "--select",
          "config.materialized:incremental", "--project-dir", str(PROJECT_DIR),

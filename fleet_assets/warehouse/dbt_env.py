@@ -6,7 +6,7 @@ dbt cannot read an address, so the profile takes its parts from the environment.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from psycopg.conninfo import conninfo_to_dict
@@ -16,6 +16,7 @@ from partitions.hours import windows
 
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 MOST_WINDOWS = 500  # the longest variable that Linux passes on is 128 KiB, each window has 50 B
+MOST_WINDOWS_BY_TOPIC = 300
 
 
 def dbt_environment(postgres_url: str, state_dir: Path | None = None) -> dict[str, str]:
@@ -55,6 +56,18 @@ def touched_environment(hours: Iterable[str] | None) -> dict[str, str]:
     return {"FLEET_DBT_TOUCHED_HOURS": json.dumps(_pairs(hours))}
 
 
+def marked_environment(hours: Mapping[str, Iterable[str]] | None) -> dict[str, str]:
+    """Environment variable that makes dbt rebuild what follows trips and findings.
+
+    Args:
+        hours: touched hours by topic (``mart_marks.py``); None: all of each.
+    """
+    if hours is None:
+        return {"FLEET_DBT_MARKED_HOURS": "null"}
+    pairs = {topic: _pairs(some, MOST_WINDOWS_BY_TOPIC) for topic, some in hours.items()}
+    return {"FLEET_DBT_MARKED_HOURS": json.dumps(pairs)}
+
+
 def touched_vars(hours: Iterable[str]) -> str:
     """The same as an argument of dbt's ``--vars``.
 
@@ -64,8 +77,8 @@ def touched_vars(hours: Iterable[str]) -> str:
     return json.dumps({"touched_hours": _pairs(hours)})
 
 
-def _pairs(hours: Iterable[str]) -> list[list[str]]:
+def _pairs(hours: Iterable[str], most: int = MOST_WINDOWS) -> list[list[str]]:
     found = windows(hours)
-    if len(found) > MOST_WINDOWS:  # one that covers them all: more work, the same marts
+    if len(found) > most:  # one that covers them all: more work, the same marts
         found = [(found[0][0], found[-1][1])]
     return [[start.strftime(TIME_FORMAT), end.strftime(TIME_FORMAT)] for start, end in found]

@@ -27,10 +27,10 @@ LoadedTable = Literal[
 PARTITIONED: Final[Mapping[str, Sequence[str]]] = {
     "vehicle_hours": ("warehouse.vehicle_hours", "marts.fct_vehicle_hours"),
     "vehicle_outcomes": ("warehouse.vehicle_outcomes",),
+    "anomalies": ("warehouse.anomalies", "marts.fct_anomalies"),
     **{
         table: (f"warehouse.{table}",)
         for table in (
-            "anomalies",
             "rule_anomalies",
             "rule_eligibility",
             "trips",

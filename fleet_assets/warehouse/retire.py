@@ -26,7 +26,7 @@ _ENDED: Final = frozenset({"trips", "anomalies", "rule_anomalies", "model_anomal
 """Tables under the hour of onset: a row stays until it is over for long enough."""
 _WITHOUT_VEHICLES: Final = frozenset({"model_hours", "telemetry_outcomes"})
 _IN_MARTS: Final = frozenset({"vehicle_hours", "vehicle_outcomes"})
-"""What marts that are tables are made of; the other marts are views."""
+"""What marts follow by the hours that are loaded; other tables mark them (migration 0029)."""
 _MOST_HOURS: Final = 200
 """Hours in one transaction."""
 

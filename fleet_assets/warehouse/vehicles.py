@@ -110,6 +110,7 @@ def _import(connection: psycopg.Connection, rows: Sequence[Vehicle], source: str
     connection.execute(_NEXT_VERSION, given)
     if updated:
         connection.execute(_STALE_MARTS, given)
+        connection.execute(_MARKS, given)
     return ImportResult(inserted, updated, len(rows) - inserted - updated)
 
 
@@ -200,6 +201,19 @@ where
 _STALE_MARTS = """
 update warehouse.stage_ledger set processed_at = clock_timestamp()
 where stage = 'warehouse' and state = 'fresh' and hour_start >= %(moment)s
+"""
+
+# trips and findings count to the version at their own beginning, within an hour
+_MARKS = """
+insert into warehouse.mart_marks (topic, hour_start)
+select topics.topic, hours.hour_start
+from (
+    select distinct hour_start from warehouse.stage_ledger
+    where hour_start >= date_trunc('hour', %(moment)s, 'UTC')
+) as hours
+cross join unnest(
+    array['trips', 'anomalies', 'fuel_events', 'vehicle_codes', 'rule_hours']
+) as topics (topic)
 """
 
 _NEXT_VERSION = f"""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,14 @@ from fleet_assets.contracts.table import UTC_MICROSECONDS
 from fleet_assets.contracts.tables import VEHICLE_HOURS, VEHICLE_OUTCOMES
 from fleet_assets.rules.catalogue import ANOMALY_TYPES, VEHICLE_TYPES
 from fleet_assets.trips.limits import trip_limits
-from fleet_assets.warehouse.dbt_env import dbt_environment, touched_environment, touched_vars
+from fleet_assets.warehouse.dbt_env import (
+    MOST_WINDOWS_BY_TOPIC,
+    dbt_environment,
+    marked_environment,
+    touched_environment,
+    touched_vars,
+)
+from fleet_assets.warehouse.mart_marks import TOPICS
 from partitions.hours import hours_between
 
 PROJECT = Path(__file__).parents[2] / "dbt_project"
@@ -100,6 +108,20 @@ def test_too_many_windows_become_one_that_covers_them() -> None:
     hours = list(hours_between("2026-01-01T00", "2026-03-01T00"))[::2]
     (pair,) = json.loads(touched_environment(hours)["FLEET_DBT_TOUCHED_HOURS"])
     assert pair == ["2026-01-01T00:00:00Z", "2026-03-01T01:00:00Z"]
+
+
+def test_marked_hours_of_all_topics_fit_into_one_variable() -> None:
+    hours = list(hours_between("2026-01-01T00", "2026-03-01T00"))[::2][:MOST_WINDOWS_BY_TOPIC]
+    assert marked_environment(None) == {"FLEET_DBT_MARKED_HOURS": "null"}
+    told = marked_environment(dict.fromkeys(TOPICS, hours))["FLEET_DBT_MARKED_HOURS"]
+    assert len(told) < 128 * 1024
+    assert [len(pairs) for pairs in json.loads(told).values()] == [len(hours)] * len(TOPICS)
+
+
+def test_models_follow_topics_that_are_marked() -> None:
+    for path in PROJECT.glob("models/*/*.sql"):
+        for followed in re.findall(r'"follows": "([a-z_+]+)"', path.read_text()):
+            assert set(followed.split("+")) <= {"hours", *TOPICS}, path.stem
 
 
 def test_the_address_is_taken_apart_and_nothing_calls_home() -> None:

@@ -1,8 +1,18 @@
-{#- A view, so that what late data or a change of the rules makes of history shows at once. -#}
-{{ config(materialized='view', post_hook="{{ for_fleet_readers() }}") }}
+{#-
+    The migration creates this table, as dbt cannot create one that is partitioned by month; hence
+    full_refresh=false: dbt never replaces it.
+-#}
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    full_refresh=false,
+    meta={"follows": "anomalies"},
+    pre_hook="{{ forget(in_touched_hours('hour_start', 'anomalies')) }}"
+) }}
 
 with anomalies_rows as (
     select * from {{ source('warehouse', 'anomalies') }}
+    where {{ in_touched_hours('hour_start', 'anomalies') }}
 ),
 
 trips_rows as (
@@ -22,6 +32,7 @@ select
     anomalies.finding_id,
     anomalies.vehicle_id,
     trip.trip_id,
+    trip.started_at as trip_started_at,
     trip.driver_id,
     anomalies.anomaly_type,
     anomalies.rule_id,
@@ -58,16 +69,19 @@ left join versions
 left join lateral (
     select
         found.trip_id,
+        found.started_at,
+        found.ended_at,
         found.driver_id
     from trips_rows as found
     where
         found.vehicle_id = anomalies.vehicle_id
         and found.trip_kind = 'motion'
         and found.started_at <= anomalies.started_at
-        and found.ended_at >= anomalies.started_at
+        and found.hour_start <= anomalies.hour_start
     order by found.started_at desc
     limit 1
-) as trip on true
+-- outside: a search for one that lasts until then would go through all trips before
+) as trip on anomalies.started_at <= trip.ended_at
 left join lateral (
     select
         given.is_true,
@@ -79,4 +93,3 @@ left join lateral (
     order by given.feedback_id desc
     limit 1
 ) as verdict on true
-where {{ visible('versions.fleet_id') }}

@@ -20,31 +20,34 @@ told as not materialized (
     where code is null
 ),
 
-shown as (
+pieces as (
     select
         *,
-        lag(hour_start) over (partition by vehicle_id, code order by hour_start) as hour_before
-    from vehicle_codes_rows
-    where code is not null
+        lag(last_hour_start) over vehicle_code as hour_before,
+        lag(date_utc) over vehicle_code as date_before,
+        lag(ends_within_day) over vehicle_code as ended_before
+    from {{ ref('mart_fault_code_days') }}
+    window vehicle_code as (partition by vehicle_id, code order by hour_start)
 ),
 
 beginnings as (
     select
-        shown.*,
+        pieces.*,
         case
-            when shown.hour_before is null then 1
-            when shown.hour_start - shown.hour_before = interval '1 hour' then 0
+            when pieces.hour_before is null then 1
+            when pieces.begins_within_day or pieces.ended_before then 1
+            when pieces.date_utc - pieces.date_before = 1 then 0
             when exists (
                     select 1
                     from told
                     where
-                        told.vehicle_id = shown.vehicle_id
-                        and told.hour_start > shown.hour_before
-                        and told.hour_start < shown.hour_start
+                        told.vehicle_id = pieces.vehicle_id
+                        and told.hour_start > pieces.hour_before
+                        and told.hour_start < pieces.hour_start
                 ) then 1
             else 0
         end as begins
-    from shown
+    from pieces
 ),
 
 numbered as (
@@ -60,10 +63,10 @@ stretches as (
         code,
         min(event_hour) as event_hour,
         min(hour_start) as hour_start,
-        max(hour_start) as last_hour,
-        min(first_seen) as first_seen_at,
-        max(last_seen) as last_seen_at,
-        count(*) as hours_told
+        max(last_hour_start) as last_hour,
+        min(first_seen_at) as first_seen_at,
+        max(last_seen_at) as last_seen_at,
+        sum(hours_told)::bigint as hours_told
     from numbered
     group by vehicle_id, code, stretch
 )

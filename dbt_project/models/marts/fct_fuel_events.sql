@@ -1,6 +1,12 @@
-{#- A view: late data may join or split the trips that it looks at. -#}
 {#- `not materialized`: a CTE that is used twice would else be read whole, for each stop. -#}
-{{ config(materialized='view', post_hook="{{ for_fleet_readers() }}") }}
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    meta={"follows": "anomalies+fuel_events"},
+    indexes=[{"columns": ["hour_start"]}, {"columns": ["date_local", "started_at"]}],
+    pre_hook="{{ forget(in_touched_hours('hour_start', 'anomalies+fuel_events')) }}",
+    post_hook="{{ for_fleet_readers() }}"
+) }}
 
 with trips_rows as (
     select * from {{ source('warehouse', 'trips') }}
@@ -8,11 +14,14 @@ with trips_rows as (
 
 trips as not materialized (
     select * from {{ ref('fct_trips') }}
-    where trip_kind = 'motion'
+    where
+        trip_kind = 'motion'
+        and {{ in_touched_hours('hour_start', 'anomalies+fuel_events') }}
 ),
 
 anomalies as (
     select * from {{ ref('fct_anomalies') }}
+    where {{ in_touched_hours('hour_start', 'anomalies+fuel_events') }}
 ),
 
 versions as not materialized (
@@ -45,6 +54,7 @@ stops as (
             where
                 earlier.vehicle_id = trips.vehicle_id
                 and earlier.started_at < trips.started_at
+                and earlier.hour_start <= trips.hour_start
                 and earlier.started_at >= trips.started_at - interval '30 days'
                 and earlier.trip_kind = 'motion'
                 and earlier.fuel_end_percent is not null

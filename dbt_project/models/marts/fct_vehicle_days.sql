@@ -1,6 +1,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='append',
+    indexes=[{"columns": ["date_local"]}],
     pre_hook="{{ forget(in_touched_local_days('date_local')) }}",
     post_hook="{{ for_fleet_readers() }}"
 ) }}

@@ -1,6 +1,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='append',
+    indexes=[{"columns": ["date_utc"]}],
     pre_hook="{{ forget(in_touched_days('date_utc')) }}"
 ) }}
 

@@ -1,104 +1,25 @@
-{#- A view: trips and anomalies change with late data, and scores with the weights. -#}
 {{ config(materialized='view', post_hook="{{ for_fleet_readers() }}") }}
 
-with rule_eligibility_rows as (
-    select * from {{ source('warehouse', 'rule_eligibility') }}
-),
-
-rule_catalogue_rows as (
-    select * from {{ source('warehouse', 'rule_catalogue') }}
-),
-
-weights as (
-    select * from {{ ref('driver_score_weights') }}
-),
-
--- no driver answers to his employer for a private trip: they are left out altogether
-trips as (
-    select * from {{ ref('fct_trips') }}
-    where
-        trip_kind = 'motion'
-        and is_private is distinct from true
-),
-
-anomalies as (
-    select * from {{ ref('fct_anomalies') }}
-    where
-        source = 'rule'
-        and trip_id is not null
-        and marked_true is distinct from false
-        -- series of events that count one by one
-        and rule_id not in ('R08', 'R11', 'R14')
-),
-
-kinds as materialized (
-    select
-        rules.anomaly_type,
-        array_agg(rules.rule_id) as rules
-    from rule_catalogue_rows as rules
-    where
-        rules.stage = 'live'
-        and rules.anomaly_type in (select weights.anomaly_type from weights)
-    group by rules.anomaly_type
-),
-
--- a vehicle that lacks what some kind needs cannot lose points for it
-judged as (
-    select
-        trips.trip_id,
-        trips.distance_miles,
-        coalesce(trips.driver_id, '(unknown)') as driver_id,
-        date_trunc('month', trips.date_local)::date as month_local,
-        eligibility.vehicle_id is not null and not lacking.some_kind as is_eligible
-    from trips
-    left join rule_eligibility_rows as eligibility
-        on
-            trips.vehicle_id = eligibility.vehicle_id
-            and trips.hour_start = eligibility.hour_start
-    cross join lateral (
-        select coalesce(bool_or(eligibility.ineligible ?& kinds.rules), false) as some_kind
-        from kinds
-    ) as lacking
-),
-
-points as (
-    select
-        anomalies.trip_id,
-        sum(weights.points) as points,
-        count(*) filter (where anomalies.anomaly_type = 'harsh_braking') as harsh_brakings,
-        count(*) filter (where anomalies.anomaly_type = 'harsh_acceleration')
-            as harsh_accelerations,
-        count(*) filter (where anomalies.anomaly_type = 'harsh_cornering') as harsh_cornerings,
-        count(*) filter (where anomalies.anomaly_type = 'over_speeding') as over_speedings
-    from anomalies
-    inner join weights
-        on
-            anomalies.anomaly_type = weights.anomaly_type
-            and anomalies.severity = weights.severity
-    group by anomalies.trip_id
+with days as (
+    select * from {{ ref('mart_driver_days') }}
+    where {{ visible('fleet_id') }}
 ),
 
 months as (
     select
-        judged.month_local,
-        judged.driver_id,
-        count(*) as trips,
-        sum(judged.distance_miles) as distance_miles,
-        coalesce(sum(judged.distance_miles) filter (where judged.is_eligible), 0) as scored_miles,
-        coalesce(sum(judged.distance_miles) filter (where not judged.is_eligible), 0)
-            as ineligible_miles,
-        coalesce(sum(points.harsh_brakings) filter (where judged.is_eligible), 0)::bigint
-            as harsh_brakings,
-        coalesce(sum(points.harsh_accelerations) filter (where judged.is_eligible), 0)::bigint
-            as harsh_accelerations,
-        coalesce(sum(points.harsh_cornerings) filter (where judged.is_eligible), 0)::bigint
-            as harsh_cornerings,
-        coalesce(sum(points.over_speedings) filter (where judged.is_eligible), 0)::bigint
-            as over_speedings,
-        coalesce(sum(points.points) filter (where judged.is_eligible), 0) as penalty_points
-    from judged
-    left join points on judged.trip_id = points.trip_id
-    group by judged.month_local, judged.driver_id
+        month_local,
+        driver_id,
+        sum(trips)::bigint as trips,
+        sum(distance_miles) as distance_miles,
+        sum(scored_miles) as scored_miles,
+        sum(ineligible_miles) as ineligible_miles,
+        sum(harsh_brakings)::bigint as harsh_brakings,
+        sum(harsh_accelerations)::bigint as harsh_accelerations,
+        sum(harsh_cornerings)::bigint as harsh_cornerings,
+        sum(over_speedings)::bigint as over_speedings,
+        sum(penalty_points) as penalty_points
+    from days
+    group by month_local, driver_id
 )
 
 select

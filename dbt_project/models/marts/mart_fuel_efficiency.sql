@@ -1,12 +1,21 @@
-{#- A view: trips that late data has joined or split show at once. -#}
-{{ config(materialized='view', post_hook="{{ for_fleet_readers() }}") }}
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    meta={"follows": "trips"},
+    indexes=[{"columns": ["date_local"]}],
+    pre_hook="{{ forget(in_touched_local_days('date_local', 'trips')) }}",
+    post_hook="{{ for_fleet_readers() }}"
+) }}
 
 with trips as (
     select
         *,
         distance_miles is not null and fuel_used_gallons is not null as knows_both
     from {{ ref('fct_trips') }}
-    where trip_kind = 'motion'
+    where
+        trip_kind = 'motion'
+        and {{ in_touched_local_days('date_local', 'trips') }}
+        and {{ in_hours_of_touched_local_days('hour_start', 'trips') }}
 )
 
 select

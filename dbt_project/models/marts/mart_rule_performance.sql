@@ -1,15 +1,7 @@
 {{ config(materialized='view') }}
 
-with rule_eligibility_rows as (
-    select * from {{ source('warehouse', 'rule_eligibility') }}
-),
-
-vehicle_hours_rows as (
-    select * from {{ source('warehouse', 'vehicle_hours') }}
-),
-
-vehicles_rows as (
-    select * from {{ source('warehouse', 'vehicles') }}
+with hours as (
+    select * from {{ ref('mart_rule_hours') }}
 ),
 
 rule_anomalies_rows as (
@@ -24,70 +16,54 @@ rule_catalogue_rows as (
     select * from {{ source('warehouse', 'rule_catalogue') }}
 ),
 
-seen as (
+versions as (
+    select * from {{ ref('stg_vehicle_versions') }}
+),
+
+by_rule as (
     select
-        eligibility.vehicle_id,
-        vehicles.vehicle_type,
-        eligibility.ineligible,
-        hours.seconds_seen / 3600 as hours_seen
-    from rule_eligibility_rows as eligibility
-    inner join vehicle_hours_rows as hours
-        on
-            eligibility.hour_start = hours.hour_start
-            and eligibility.vehicle_id = hours.vehicle_id
-    inner join vehicles_rows as vehicles
-        on eligibility.vehicle_id = vehicles.id
+        vehicle_type,
+        rule_id,
+        sum(hours_seen) as hours_seen,
+        sum(hours_ineligible) as hours_ineligible,
+        sum(episodes)::bigint as episodes
+    from hours
+    group by vehicle_type, rule_id
 ),
 
 by_type as (
     select
         vehicle_type,
-        sum(hours_seen) as hours_seen
-    from seen
-    group by vehicle_type
+        hours_seen
+    from by_rule
+    where rule_id = '(all)'
 ),
 
-lacking as (
-    select
-        seen.vehicle_type,
-        reason.key as rule_id,
-        sum(seen.hours_seen) as hours_ineligible
-    from seen
-    cross join lateral jsonb_object_keys(seen.ineligible) as reason (key)
-    group by seen.vehicle_type, reason.key
+-- what was said last of each
+verdicts as (
+    select distinct on (coalesce(current_id, anomaly_id))
+        coalesce(current_id, anomaly_id) as anomaly_id,
+        is_true
+    from anomaly_feedback_rows
+    order by coalesce(current_id, anomaly_id), feedback_id desc
 ),
 
--- an episode counts for every tier that it reached
-reached as (
+said as (
     select
-        anomalies.anomaly_id,
-        vehicles.vehicle_type,
-        verdict.is_true,
-        step.value ->> 'rule_id' as rule_id
-    from rule_anomalies_rows as anomalies
-    inner join vehicles_rows as vehicles
-        on anomalies.vehicle_id = vehicles.id
+        versions.vehicle_type,
+        step.value ->> 'rule_id' as rule_id,
+        count(*) as marked,
+        count(*) filter (where not verdicts.is_true) as marked_false
+    from verdicts
+    inner join rule_anomalies_rows as anomalies
+        on verdicts.anomaly_id = anomalies.anomaly_id
+    inner join versions
+        on
+            anomalies.vehicle_id = versions.vehicle_id
+            and anomalies.started_at >= versions.valid_from
+            and anomalies.started_at < versions.valid_to
     cross join lateral jsonb_array_elements(anomalies.severity_history) as step
-    left join lateral (
-        select given.is_true
-        from anomaly_feedback_rows as given
-        where
-            given.current_id = anomalies.anomaly_id
-            or (given.current_id is null and given.anomaly_id = anomalies.anomaly_id)
-        order by given.feedback_id desc
-        limit 1
-    ) as verdict on true
-),
-
-counted as (
-    select
-        rule_id,
-        vehicle_type,
-        count(*) as episodes,
-        count(is_true) as marked,
-        count(*) filter (where not is_true) as marked_false
-    from reached
-    group by rule_id, vehicle_type
+    group by versions.vehicle_type, step.value ->> 'rule_id'
 )
 
 select
@@ -97,16 +73,16 @@ select
     rules.severity,
     rules.stage,
     by_type.vehicle_type,
-    by_type.hours_seen - coalesce(lacking.hours_ineligible, 0) as eligible_vehicle_hours,
-    coalesce(counted.episodes, 0) as episodes,
-    coalesce(counted.episodes, 0) * 1000
-    / nullif(by_type.hours_seen - coalesce(lacking.hours_ineligible, 0), 0)
+    by_type.hours_seen - coalesce(by_rule.hours_ineligible, 0) as eligible_vehicle_hours,
+    coalesce(by_rule.episodes, 0) as episodes,
+    coalesce(by_rule.episodes, 0) * 1000
+    / nullif(by_type.hours_seen - coalesce(by_rule.hours_ineligible, 0), 0)
         as episodes_per_1000_hours,
-    coalesce(counted.marked, 0) as marked,
-    counted.marked_false::double precision / nullif(counted.marked, 0) as share_false
+    coalesce(said.marked, 0) as marked,
+    said.marked_false::double precision / nullif(said.marked, 0) as share_false
 from rule_catalogue_rows as rules
 cross join by_type
-left join lacking
-    on rules.rule_id = lacking.rule_id and by_type.vehicle_type = lacking.vehicle_type
-left join counted
-    on rules.rule_id = counted.rule_id and by_type.vehicle_type = counted.vehicle_type
+left join by_rule
+    on rules.rule_id = by_rule.rule_id and by_type.vehicle_type = by_rule.vehicle_type
+left join said
+    on rules.rule_id = said.rule_id and by_type.vehicle_type = said.vehicle_type
