@@ -64,7 +64,7 @@ def flow(
 def take_in(flow: PlatformRun, messages: list[Message]) -> None:
     flow.produce(messages)
     flow.land()
-    for result in (*flow.refresh(), *flow.judge()):
+    for result in (*flow.refresh(), *flow.judge(), *flow.refresh()):
         assert result.success, result.all_events[-1]
 
 
@@ -126,6 +126,7 @@ def test_people_mark_what_is_false(flow: PlatformRun) -> None:
         app, ["mark", first["anomaly_id"][:8], "false", "--note", "waited at the gate"]
     )
     assert marked.exit_code == 0, marked.output
+    assert len(flow.refresh()) == 1, "what is said of an anomaly asks for a build of the marts"
     assert [row["marked_true"] for row in idlings(flow)] == [False, None]
     unknown = CliRunner().invoke(app, ["mark", "0" * 32, "true"])
     assert isinstance(unknown.exception, FleetError)
@@ -212,6 +213,8 @@ def test_a_trouble_code_reaches_the_marts_and_late_words_split_its_stretch(
 def test_nothing_is_left_to_do_and_nothing_is_sent_twice(flow: PlatformRun) -> None:
     before = published(flow)
     assert flow.judge() == []
+    assert flow.refresh() == []
+    assert flow.query("select count(*) from warehouse.mart_marks") == [(0,)]
     assert published(flow) == before
     assert all(flow.verdicts("anomalies", "contract").values())
     assert flow.verdicts("kafka/anomalies", "published") == {None: True}

@@ -38,7 +38,8 @@ OF_FLEETS = (
     "dim_vehicles", "dim_fleets", "fct_vehicle_hours", "fct_vehicle_days", "fct_trips",
     "fct_anomalies", "fct_harsh_events", "fct_fault_codes", "fct_fuel_events", "mart_fleet_days",
     "mart_vehicle_features", "mart_fuel_efficiency", "mart_idling_cost", "mart_utilisation",
-    "mart_fleet_health", "telemetry_recent", "telemetry_minutes",
+    "mart_fleet_health", "mart_driver_days", "mart_type_days", "telemetry_recent",
+    "telemetry_minutes",
 )  # fmt: skip
 
 
