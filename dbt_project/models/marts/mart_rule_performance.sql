@@ -42,8 +42,8 @@ by_type as (
 -- what was said last of each
 verdicts as (
     select distinct on (coalesce(current_id, anomaly_id))
-        coalesce(current_id, anomaly_id) as anomaly_id,
-        is_true
+        is_true,
+        coalesce(current_id, anomaly_id) as anomaly_id
     from anomaly_feedback_rows
     order by coalesce(current_id, anomaly_id), feedback_id desc
 ),
