@@ -3,7 +3,7 @@
     materialized='incremental',
     incremental_strategy='append',
     meta={"follows": "anomalies+fuel_events"},
-    indexes=[{"columns": ["hour_start"]}, {"columns": ["date_local", "started_at"]}],
+    indexes=[{"columns": ["hour_start"]}, {"columns": ["started_at"]}],
     pre_hook="{{ forget(in_touched_hours('hour_start', 'anomalies+fuel_events')) }}",
     post_hook="{{ for_fleet_readers() }}"
 ) }}

@@ -181,7 +181,9 @@ create table marts.fct_anomalies (
 ) partition by range (hour_start);
 create index fct_anomalies_vehicle on marts.fct_anomalies (vehicle_id, started_at);
 create index fct_anomalies_id on marts.fct_anomalies (anomaly_id);
-create index fct_anomalies_day on marts.fct_anomalies (date_local);
+-- counts by day and kind need no row
+create index fct_anomalies_day
+on marts.fct_anomalies (date_local, anomaly_type, source, rule_id, fleet_id);
 create index fct_anomalies_trip on marts.fct_anomalies (trip_started_at);
 -- as dbt does to the tables that it makes: macros/visible_fleets.sql
 alter table marts.fct_anomalies enable row level security;
