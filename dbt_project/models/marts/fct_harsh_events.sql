@@ -11,6 +11,7 @@ with harsh as (
         and source = 'rule'
         -- several within minutes are an anomaly of their own, made of events that stand here
         and rule_id not in ('R08', 'R11', 'R14')
+        and {{ visible('fleet_id') }}
 )
 
 select

@@ -62,7 +62,7 @@ kinds as materialized (
 ),
 
 -- a vehicle that lacks what some kind needs cannot lose points for it
-judged as (
+judged as materialized (
     select
         trips.trip_id,
         trips.distance_miles,
@@ -81,7 +81,7 @@ judged as (
     ) as lacking
 ),
 
-points as (
+points as materialized (
     select
         anomalies.trip_id,
         sum(weights.points) as points,

@@ -22,6 +22,7 @@ anomalies_rows as (
         -- several harsh events within minutes, which count one by one already
         coalesce(rule_id in ('R08', 'R11', 'R14'), false) as is_series
     from {{ ref('fct_anomalies') }}
+    where {{ visible('fleet_id') }}
 ),
 
 spreads as (
