@@ -40,8 +40,8 @@ def save_plot(asked: Question, rows: pl.DataFrame, path: Path) -> None:
 
 
 def _lean(svg: str) -> str:
-    """Less than a pixel's hundredth is not seen, and one font with its fallback is enough."""
-    svg = re.sub(r"(\d\.\d\d)\d+", r"\1", svg)
+    """Less than a pixel's hundredth is not seen (labels stay), and one font is enough."""
+    svg = re.sub(r"<[^>]+>", lambda tag: re.sub(r"(\d\.\d\d)\d+", r"\1", tag[0]), svg)
     svg = re.sub(
         r"font-family: 'DejaVu Sans',[^;\"]*", "font-family: 'DejaVu Sans', sans-serif", svg
     )

@@ -37,3 +37,9 @@ def test_the_same_answer_is_the_same_picture(tmp_path: Path) -> None:
     for name in ("a.svg", "b.svg"):
         save_plot(question(1), rows, tmp_path / name)
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+
+
+def test_labels_keep_their_digits(tmp_path: Path) -> None:
+    rows = pl.DataFrame({"fleet_id": ["north", "south"], "idle_cost": [0.001, 0.0035]})
+    save_plot(question(1), rows, tmp_path / "a.svg")
+    assert ">0.0035</text>" in (tmp_path / "a.svg").read_text()
