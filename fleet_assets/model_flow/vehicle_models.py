@@ -28,10 +28,10 @@ from fleet_assets.model_flow.releases import (
     write_release,
 )
 from fleet_assets.model_store import load_model
-from fleet_assets.models.detector import Settling
 from fleet_assets.models.evidence import GROUP
 from fleet_assets.models.fleet_model import FleetModel
 from fleet_assets.models.frame import KEY
+from fleet_assets.models.mixing import Settling
 from fleet_assets.models.recalibration import recalibrated
 from fleet_assets.models.releases import Release
 from fleet_assets.models.settling import settled

@@ -45,7 +45,9 @@ class Persistence:
 
     Attributes:
         k: so many windows have to be at the threshold
-        n: of so many in a row.
+        n: of so many in a row;
+        sure: one alone is enough if it is so far above. Scores of models and log10 of odds count
+            alike: 1 more is ten times the odds.
         clear_share: below this share of the threshold nothing speaks for it any more.
         joined_within: alarms of a vehicle that are no further apart are one.
         step: length of steps.
@@ -53,6 +55,7 @@ class Persistence:
 
     k: int = 2
     n: int = 3
+    sure: float = 1.0
     clear_share: float = 0.7
     joined_within: timedelta = timedelta(minutes=2)
     step: timedelta = STEP
@@ -113,8 +116,9 @@ def alarm_pieces(
     if scores.is_empty():
         return ALARM_PIECE_SCHEMA.to_frame()
     line, score = _line(scores, persistence)
-    hot = np.nan_to_num(score, nan=-1.0) >= threshold
-    complete, onset_us = _persistent(line, hot, persistence)
+    known = np.nan_to_num(score, nan=-np.inf)
+    complete, onset_us = _persistent(line, known >= threshold, persistence)
+    complete |= known >= threshold + persistence.sure
     levels = _levels(score, complete, threshold * persistence.clear_share)
     if since is not None:
         mine = (scores["window_end"] > since).to_numpy()

@@ -18,13 +18,15 @@ import numpy as np
 
 from fleet_assets.errors import FleetError
 from fleet_assets.models.bank import Bank
-from fleet_assets.models.detector import Detector, Settling, Trust
+from fleet_assets.models.detector import Detector
 from fleet_assets.models.device_forests import DeviceForest, DeviceForests
 from fleet_assets.models.fleet_model import FleetModel
 from fleet_assets.models.frame import INPUTS
 from fleet_assets.models.healthy import Expectation
 from fleet_assets.models.isolation import Isolation
 from fleet_assets.models.kinds import Classifier, Namer
+from fleet_assets.models.mixing import Settling
+from fleet_assets.models.odds import Trust
 from fleet_assets.models.releases import Release
 from fleet_assets.models.vehicle import Vehicle
 

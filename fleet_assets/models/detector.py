@@ -19,40 +19,15 @@ from numpy.typing import NDArray
 from fleet_assets.models.alarms import USUAL, Persistence, threshold_for
 from fleet_assets.models.frame import matrix
 from fleet_assets.models.habits import AGAINST, HABITS, NEED
-from fleet_assets.models.kinds import HEALTHY, Namer, Voting
+from fleet_assets.models.kinds import Namer, Voting
+from fleet_assets.models.mixing import Settling, settled_odds
+from fleet_assets.models.odds import Trust, odds_by_aspect, scored
 
 Values = NDArray[np.float64]
 DRIVEN_HOURS: Final = 8.0
 """A vehicle-day of the alarm budget: so many hours in which the vehicle was heard."""
 SUSPECT: Final = 0.5
 """Windows from this score on are named."""
-_MOST_SURE: Final = 1e-6
-"""Confidence comes no nearer to 0 and 1, so that odds are finite."""
-
-
-@dataclass(frozen=True)
-class Trust:
-    """How far votes for one aspect are to be trusted: rising, from what forests said unseen.
-
-    Attributes:
-        votes: shares of votes, rising, with
-        confidence: the share of windows with so many that were faulty.
-    """
-
-    votes: Values
-    confidence: Values
-
-    @property
-    def tells(self) -> bool:
-        """More votes ever meant more: otherwise no forest has seen such faults but in its own fold,
-        as where one vehicle alone has the sensor."""
-        return bool(self.confidence[-1] > self.confidence[0])
-
-    def odds(self, votes: Values) -> Values:
-        """log10 of the odds that a window is faulty; more votes always count a little more."""
-        sure = np.interp(votes, self.votes, self.confidence)
-        sure = np.clip(sure, _MOST_SURE, 1 - _MOST_SURE)
-        return np.asarray(np.log10(sure / (1 - sure)) + votes)
 
 
 @dataclass(frozen=True)
@@ -91,7 +66,7 @@ class Detector:
             odds, names = odds_by_aspect(self.classifier, self.trusts, shares)
             threshold = self.threshold
         else:
-            odds, names = mixed_odds(self, settling, shares, settling.classifier.shares(evidence))
+            odds, names = settled_odds(self, settling, evidence, shares)
             threshold = settling.threshold
         odds, names = with_habits(odds, names, evidence, self.threshold)
         if settling is not None:
@@ -116,67 +91,6 @@ class Detector:
         return pl.Series(found.tolist(), dtype=pl.String)
 
 
-@dataclass(frozen=True)
-class Settling:
-    """How a vehicle is judged that no training has seen, see `settling`.
-
-    Attributes:
-        classifier: of the vehicle itself: faults of the fleet against its healthy days.
-        trusts: what its votes are worth, by aspect.
-        threshold: odds (log10) from which on windows speak for an alarm.
-        offsets: by aspect, what is taken from the odds.
-    """
-
-    classifier: Voting
-    trusts: Mapping[str, Trust]
-    threshold: float
-    offsets: Mapping[str, float]
-
-
-def mixed_odds(
-    detector: Detector, settling: Settling, shares: Values, own_shares: Values
-) -> tuple[Values, list[str]]:
-    """Odds of windows by aspect of the detector, and these: the mean of both classifiers.
-
-    Where what votes of the fleet's are worth is not known, the vehicle's count alone.
-
-    Args:
-        detector: of the fleet.
-        settling: of the vehicle.
-        shares: votes of the detector's classifier.
-        own_shares: votes of the vehicle's.
-    """
-    found, names = odds_by_aspect(detector.classifier, detector.trusts, shares)
-    own, known = odds_by_aspect(settling.classifier, settling.trusts, own_shares)
-    for number, name in enumerate(names):
-        if name in known:
-            mine = own[:, known.index(name)]
-            tells = detector.trusts[name].tells
-            found[:, number] = (found[:, number] + mine) / 2 if tells else mine
-    return found, names
-
-
-def trusts_of(classifier: Voting, shares: Values, classes: pl.Series) -> dict[str, Trust]:
-    """What votes for each aspect are worth.
-
-    Args:
-        classifier: names classes.
-        shares: votes for windows, of forests that have not seen them.
-        classes: what is true of these windows: HEALTHY or one of its classes.
-    """
-    known = {name: number for number, name in enumerate(classifier.classes)}
-    truth = np.array([known.get(name, -1) for name in classes])
-    is_healthy = (classes == HEALTHY).to_numpy()
-    found = {}
-    for name, numbers in classifier.aspects().items():
-        mine = np.isin(truth, numbers)
-        used = mine | is_healthy
-        votes = np.append(shares[used][:, list(numbers)].sum(axis=1), 1.0)
-        # a healthy window with all votes: nobody is surer than the number of faults allows
-        found[name] = Trust(*calibrated(votes, np.append(mine[used], False)))
-    return found
-
-
 def with_habits(
     odds: Values, names: list[str], evidence: pl.DataFrame, threshold: float
 ) -> tuple[Values, list[str]]:
@@ -198,29 +112,6 @@ def with_habits(
 def _highest(odds: Values, names: list[str]) -> tuple[Values, list[str]]:
     best = np.argmax(odds, axis=1)
     return odds[np.arange(len(odds)), best], [names[n] for n in best]
-
-
-def odds_by_aspect(
-    classifier: Voting, trusts: Mapping[str, Trust], shares: Values
-) -> tuple[Values, list[str]]:
-    """Odds of each window and aspect by votes, and the aspects.
-
-    Args:
-        classifier: names classes.
-        trusts: what votes are worth.
-        shares: votes for windows.
-    """
-    aspects = classifier.aspects()
-    found = [
-        trusts[name].odds(shares[:, list(numbers)].sum(axis=1)) for name, numbers in aspects.items()
-    ]
-    return np.column_stack(found), list(aspects)
-
-
-def scored(odds: Values, threshold: float) -> Values:
-    """Odds as a score above 0: 1 at the threshold, ten times the odds are 1 more above it."""
-    above = odds - threshold
-    return np.asarray(np.where(above >= 0, 1 + above, np.exp(np.minimum(above, 0))))
 
 
 def _device(classifier: Voting, shares: Values, aspect: str) -> str:
@@ -258,24 +149,3 @@ def allowed_odds(
     scores = healthy.select("vehicle_id", "window_end").with_columns(score=pl.Series(odds))
     threshold = threshold_for(scores, max(most_alarms, 1.0), persistence)
     return threshold + max(-float(np.log10(max(most_alarms, 1e-3))), 0.0)
-
-
-def calibrated(
-    score: Values, is_faulty: NDArray[np.bool_], faulty_share: float | None = None
-) -> tuple[Values, Values]:
-    """Isotonic confidence: scores and, for each, the share of windows that are faulty.
-
-    Args:
-        score: of windows by forests that have not seen them.
-        is_faulty: what is true of them.
-        faulty_share: windows count as if so many were faulty; None: as they are.
-    """
-    from sklearn.isotonic import IsotonicRegression
-
-    weight = np.ones(len(score))
-    if faulty_share is not None and is_faulty.any() and not is_faulty.all():
-        wanted = faulty_share / (1 - faulty_share)
-        weight[is_faulty] = wanted * (~is_faulty).sum() / is_faulty.sum()
-    fit = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip")
-    fit.fit(score, is_faulty.astype(np.float64), sample_weight=weight)
-    return np.asarray(fit.X_thresholds_, np.float64), np.asarray(fit.y_thresholds_, np.float64)

@@ -74,19 +74,28 @@ class DeviceForests:
             if name not in (HEALTHY, OTHER)
         )
 
-    def shares(self, evidence: pl.DataFrame) -> Values:
+    def shares(
+        self, evidence: pl.DataFrame, wanted: Mapping[str, NDArray[np.bool_]] | None = None
+    ) -> Values:
         """For each window and class the share of votes of the device's forest.
 
         None where the device has told nothing, not even null: most vehicles lack some.
+
+        Args:
+            evidence: of windows.
+            wanted: by device the windows that its forest is asked for, NaN for others; None: all.
         """
         parts = [np.empty((evidence.height, 0))]
         for device, one in self.forests.items():
             of_device = ~np.isin(one.forest.classes_, [HEALTHY, OTHER])
             found = np.zeros((evidence.height, int(of_device.sum())))
-            heard = evidence.select(_heard(device)).to_series()
+            heard = evidence.select(_heard(device)).to_series().to_numpy()
+            if wanted is not None:
+                found[heard & ~wanted[device]] = np.nan
+                heard = heard & wanted[device]
             if heard.any():
-                rows = matrix(evidence.filter(heard), one.columns)
-                found[heard.to_numpy()] = predict(one.forest, rows)[:, of_device]
+                rows = matrix(evidence.filter(pl.Series(heard)), one.columns)
+                found[heard] = predict(one.forest, rows)[:, of_device]
             parts.append(found)
         return np.hstack(parts)
 

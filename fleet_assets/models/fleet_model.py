@@ -9,9 +9,10 @@ from typing import Final
 import polars as pl
 
 from fleet_assets.models.bank import Bank
-from fleet_assets.models.detector import Detector, Settling
+from fleet_assets.models.detector import Detector
 from fleet_assets.models.evidence import GROUP, evidence
 from fleet_assets.models.isolation import Isolation, isolation_scores
+from fleet_assets.models.mixing import Settling
 from fleet_assets.models.vehicle import Vehicle
 
 SCORE_SCHEMA: Final = pl.Schema(

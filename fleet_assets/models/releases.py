@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from fleet_assets.models.detector import Settling
 from fleet_assets.models.fleet_model import FleetModel
+from fleet_assets.models.mixing import Settling
 from fleet_assets.models.vehicle import Vehicle
 
 

@@ -18,21 +18,17 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from fleet_assets.models.alarms import USUAL
 from fleet_assets.models.bank import Bank
-from fleet_assets.models.detector import (
-    Settling,
-    Trust,
-    budget_of,
-    mixed_odds,
-    trusts_of,
-    with_habits,
-)
+from fleet_assets.models.detector import budget_of, with_habits
 from fleet_assets.models.device_forests import DeviceForests, fit_device_forests
 from fleet_assets.models.devices import devices_of_frame
 from fleet_assets.models.evidence import EVIDENCE, evidence
 from fleet_assets.models.fleet_model import FleetModel
 from fleet_assets.models.habits import AGAINST
 from fleet_assets.models.kinds import HEALTHY, classes_of, shares_for
+from fleet_assets.models.mixing import Settling, mixed_odds
+from fleet_assets.models.odds import Trust, trusts_of
 from fleet_assets.models.training import Recipe, day_folds
 from fleet_assets.models.vehicle import fit_vehicle
 
@@ -184,10 +180,11 @@ def _ranked(times: pl.Series, odds: Values) -> Values:
 
 
 def _persistent(odds: Values) -> Values:
-    """The second largest of three windows in a row: two of three have as much."""
+    """The most odds that are an alarm: two of three windows in a row have as much, or one is so
+    sure."""
     before = np.vstack([np.full((2, odds.shape[1]), -np.inf), odds])
     three = np.stack([before[:-2], before[1:-1], odds])
-    return np.asarray(np.sort(three, axis=0)[1])
+    return np.asarray(np.maximum(np.sort(three, axis=0)[1], odds - USUAL.sure))
 
 
 def _by_block(times: pl.Series, loud: Values) -> Values:

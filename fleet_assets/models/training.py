@@ -25,16 +25,7 @@ from numpy.typing import NDArray
 from fleet_assets.errors import FleetError
 from fleet_assets.injection.truth import TRUTH_SCHEMA
 from fleet_assets.models.bank import bank_of
-from fleet_assets.models.detector import (
-    Detector,
-    allowed_odds,
-    budget_of,
-    calibrated,
-    odds_by_aspect,
-    scored,
-    trusts_of,
-    with_habits,
-)
+from fleet_assets.models.detector import Detector, allowed_odds, budget_of, with_habits
 from fleet_assets.models.device_forests import fit_device_forests
 from fleet_assets.models.evidence import GROUP, evidence
 from fleet_assets.models.fleet_model import FleetModel
@@ -49,6 +40,7 @@ from fleet_assets.models.kinds import (
     labels_of,
     shares_for,
 )
+from fleet_assets.models.odds import calibrated, odds_by_aspect, scored, trusts_of
 from fleet_assets.models.vehicle import Vehicle, fit_group, fit_vehicle
 from fleet_assets.models.virtual import is_real, real_of
 

@@ -22,10 +22,10 @@ from fleet_assets.models.alarms import alarms_of
 from fleet_assets.models.artifact import from_bytes, signature, to_bytes
 from fleet_assets.models.bounds import refined
 from fleet_assets.models.card import model_card
-from fleet_assets.models.detector import Settling
 from fleet_assets.models.device_forests import DeviceForests
 from fleet_assets.models.evidence import GROUP
 from fleet_assets.models.fleet_model import SCORE_SCHEMA, FleetModel
+from fleet_assets.models.mixing import Settling
 from fleet_assets.models.reasons import explained
 from fleet_assets.models.releases import Release, overlaid
 from fleet_assets.models.settling import settled

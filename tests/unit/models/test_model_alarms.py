@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from fleet_assets.models.alarms import Persistence, alarm_pieces, alarms, alarms_of, threshold_for
-from fleet_assets.models.detector import Trust, calibrated, scored
+from fleet_assets.models.odds import Trust, calibrated, scored
 from tests.model_data import BEGIN
 
 STEP = timedelta(seconds=10)
@@ -30,14 +30,24 @@ def scores(values: Sequence[float | None], vehicle_id: str = "v1") -> pl.DataFra
 
 
 def test_one_hot_window_is_no_alarm_and_two_of_three_are() -> None:
-    assert alarms_of(scores([0, 2, 0, 0, 2, 0, 0]), 1.0).is_empty()
-    found = alarms_of(scores([0, 2, 0, 2, 0, 0]), 1.0)
+    assert alarms_of(scores([0, 1.5, 0, 0, 1.5, 0, 0]), 1.0).is_empty()
+    found = alarms_of(scores([0, 1.5, 0, 1.5, 0, 0]), 1.0)
     assert found.height == 1
     assert found["detected_at"][0] == BEGIN + 4 * STEP
 
 
+def test_one_window_alone_is_an_alarm_at_ten_times_the_odds() -> None:
+    assert alarms_of(scores([0, 1.99, 0, 0]), 1.0).is_empty()
+    found = alarms_of(scores([0, 2.0, 0, 0]), 1.0)
+    assert found["detected_at"].to_list() == [BEGIN + 2 * STEP]
+    assert found["started_at"].to_list() == [BEGIN + STEP]
+    odds = scores([-5.0, -0.5, -5.0])
+    assert alarms_of(odds, -1.5).height == 1, "thresholds of odds may lie below 0"
+    assert alarms_of(odds, -1.4).is_empty()
+
+
 def test_an_alarm_begins_with_the_first_step_that_speaks_for_it() -> None:
-    found = alarms_of(scores([0, 0, 2, 3, 2, 0.8, 0, 0]), 1.0)
+    found = alarms_of(scores([0, 0, 1.5, 3, 1.5, 0.8, 0, 0]), 1.0)
     assert found["started_at"][0] == BEGIN + 2 * STEP
     assert found["ended_at"][0] == BEGIN + 6 * STEP
     assert (found["peak"][0], found["peak_at"][0]) == (3, BEGIN + 4 * STEP)
@@ -51,9 +61,9 @@ def test_near_alarms_are_one_and_far_ones_are_not() -> None:
 
 
 def test_vehicles_and_silences_do_not_mix() -> None:
-    both = pl.concat([scores([0, 2], "v1"), scores([2, 0], "v2")])
+    both = pl.concat([scores([0, 1.5], "v1"), scores([1.5, 0], "v2")])
     assert alarms_of(both, 1.0).is_empty()
-    late = scores([2, 2]).with_columns(
+    late = scores([1.5, 1.5]).with_columns(
         pl.when(pl.col("window_end") > BEGIN + STEP)
         .then(pl.col("window_end") + timedelta(hours=1))
         .otherwise("window_end")
