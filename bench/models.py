@@ -67,6 +67,8 @@ GOALS: Final[Mapping[str, tuple[str, Callable[[float], bool]]]] = {
     "false_alarms_per_hour": ("<= 0.1", lambda value: value <= 0.1),
     "false_windows": ("< 0.002", lambda value: value < 0.002),
 }
+TWO_OF_THREE: Final = dataclasses.replace(USUAL, sure=np.inf)
+"""How simple detectors alarm: their scores are no odds, so none of them is sure."""
 Scores = Callable[[pl.DataFrame], pl.DataFrame]
 """From a model frame to `vehicle_id`, `window_end` and `score`, an alarm from 1 on."""
 
@@ -186,11 +188,11 @@ def _by_scores(
         return named.with_columns(score=pl.Series(scores(frame)))
 
     most = budget_of(early, RECIPE.alarms_per_vehicle_day)
-    threshold = threshold_for(of(early), most, USUAL)
+    threshold = threshold_for(of(early), most, TWO_OF_THREE)
 
     def outcome(given: Faulty) -> Outcome:
         told = of(given.copy.frame).with_columns(pl.col("score") / threshold)
-        return Outcome(alarms_of(told, 1.0), given.copy.truth, told)
+        return Outcome(alarms_of(told, 1.0, TWO_OF_THREE), given.copy.truth, told)
 
     return outcome
 

@@ -8,8 +8,9 @@ highest odds of any aspect with those that the alarm budget allows: an alarm fro
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -20,12 +21,13 @@ from fleet_assets.models.alarms import USUAL, Persistence, threshold_for
 from fleet_assets.models.frame import matrix
 from fleet_assets.models.habits import AGAINST, HABITS, NEED
 from fleet_assets.models.kinds import Namer, Voting
-from fleet_assets.models.mixing import Settling, settled_odds
+from fleet_assets.models.mixing import Fleet, Settling, mixed_odds
 from fleet_assets.models.odds import Trust, odds_by_aspect, scored
 
 Values = NDArray[np.float64]
 DRIVEN_HOURS: Final = 8.0
 """A vehicle-day of the alarm budget: so many hours in which the vehicle was heard."""
+NOBODY: Final[Mapping[str, Settling]] = MappingProxyType({})
 SUSPECT: Final = 0.5
 """Windows from this score on are named."""
 
@@ -50,27 +52,30 @@ class Detector:
     confidence_at: Values
     confidence: Values
 
-    def judged(self, evidence: pl.DataFrame, settling: Settling | None = None) -> pl.DataFrame:
+    def judged(
+        self, evidence: pl.DataFrame, settlings: Mapping[str, Settling] = NOBODY
+    ) -> pl.DataFrame:
         """Windows with what is thought of them.
 
         Args:
-            evidence: of windows.
-            settling: of the vehicle that all of them are of, where it was not trained on.
+            evidence: of windows, in order of vehicle and time.
+            settlings: of vehicles that were not trained on, by id.
 
         Returns:
             `vehicle_id`, `window_end`, `score` (an alarm from 1 on), `confidence` (0–1), `fault`
             (the likeliest, as kind/device; null below SUSPECT), in the order of the evidence.
         """
         shares = self.classifier.shares(evidence)
-        if settling is None:
-            odds, names = odds_by_aspect(self.classifier, self.trusts, shares)
-            threshold = self.threshold
-        else:
-            odds, names = settled_odds(self, settling, evidence, shares)
-            threshold = settling.threshold
-        odds, names = with_habits(odds, names, evidence, self.threshold)
-        if settling is not None:
-            odds = odds - [settling.offsets.get(name, 0.0) for name in names]
+        by_votes, aspects = odds_by_aspect(self.classifier, self.trusts, shares)
+        odds, names = with_habits(by_votes, aspects, evidence, self.threshold)
+        threshold = np.full(len(odds), self.threshold)
+        for who, mine in _spans(evidence["vehicle_id"]):
+            if (settling := settlings.get(who)) is not None:
+                fleet = Fleet(by_votes[mine], aspects, self.trusts)
+                own = settling.classifier.shares(evidence[mine])
+                odds[mine, : len(aspects)] = mixed_odds(fleet, settling, own)
+                odds[mine] -= [settling.offsets.get(name, 0.0) for name in names]
+                threshold[mine] = settling.threshold
         best, aspect = _highest(odds, names)
         score = scored(best, threshold)
         return evidence.select("vehicle_id", "window_end").with_columns(
@@ -89,6 +94,15 @@ class Detector:
             devices = [_device(self.classifier, shares[n], aspects[n]) for n in suspect]
             found[suspect] = self.namer.named(evidence[suspect], devices)
         return pl.Series(found.tolist(), dtype=pl.String)
+
+
+def _spans(vehicles: pl.Series) -> Iterator[tuple[str, slice]]:
+    """Each vehicle with its rows."""
+    runs = vehicles.rle().struct.unnest()
+    first = 0
+    for length, who in runs.iter_rows():
+        yield who, slice(first, first + length)
+        first += length
 
 
 def with_habits(

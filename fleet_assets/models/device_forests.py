@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -74,25 +75,17 @@ class DeviceForests:
             if name not in (HEALTHY, OTHER)
         )
 
-    def shares(
-        self, evidence: pl.DataFrame, wanted: Mapping[str, NDArray[np.bool_]] | None = None
-    ) -> Values:
+    def shares(self, evidence: pl.DataFrame) -> Values:
         """For each window and class the share of votes of the device's forest.
 
         None where the device has told nothing, not even null: most vehicles lack some.
-
-        Args:
-            evidence: of windows.
-            wanted: by device the windows that its forest is asked for, NaN for others; None: all.
         """
         parts = [np.empty((evidence.height, 0))]
+        all_heard = evidence.select(**{device: _heard(device) for device in self.forests})
         for device, one in self.forests.items():
             of_device = ~np.isin(one.forest.classes_, [HEALTHY, OTHER])
             found = np.zeros((evidence.height, int(of_device.sum())))
-            heard = evidence.select(_heard(device)).to_series().to_numpy()
-            if wanted is not None:
-                found[heard & ~wanted[device]] = np.nan
-                heard = heard & wanted[device]
+            heard = all_heard[device].to_numpy()
             if heard.any():
                 rows = matrix(evidence.filter(pl.Series(heard)), one.columns)
                 found[heard] = predict(one.forest, rows)[:, of_device]
@@ -112,6 +105,7 @@ class DeviceForests:
         return aspects_of(self.classes)
 
 
+@cache
 def _heard(device: str) -> pl.Expr:
     told = [pl.col(f"{name}_away").is_not_null() for name in levels_of(device)]
     failed = [(pl.col(f"{n}_away") > 0).fill_null(value=False) for n in null_shares_of(device)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Final
 
 import polars as pl
@@ -37,6 +38,7 @@ RESIDUALS_OF: Final[Mapping[str, tuple[str, ...]]] = {
 """Quantities of healthy.TARGETS that lie off where a device lies; other devices have none."""
 
 
+@cache
 def devices_of_input(name: str) -> frozenset[str]:
     """The devices that a column of INPUTS is made from; none: it is about messages as such."""
     if name in _SPECIAL:
@@ -47,16 +49,19 @@ def devices_of_input(name: str) -> frozenset[str]:
     return frozenset(device_of(signal) for signal in signals if signal in SIGNALS)
 
 
+@cache
 def inputs_of(device: str) -> tuple[str, ...]:
     """Columns of INPUTS that a device has a part in."""
     return tuple(name for name in INPUTS if device in devices_of_input(name))
 
 
+@cache
 def levels_of(device: str) -> tuple[str, ...]:
     """Columns of INPUTS that are known in windows in which the device has told a number."""
     return tuple(dict.fromkeys(_level_of(n) for n in SIGNALS if device_of(n) == device))
 
 
+@cache
 def null_shares_of(device: str) -> tuple[str, ...]:
     """Columns of INPUTS with the share of messages that name it as null."""
     return tuple(name for name in inputs_of(device) if name.endswith("_null_share"))

@@ -9,7 +9,7 @@ from typing import Final
 import polars as pl
 
 from fleet_assets.models.bank import Bank
-from fleet_assets.models.detector import Detector
+from fleet_assets.models.detector import NOBODY, Detector
 from fleet_assets.models.evidence import GROUP, evidence
 from fleet_assets.models.isolation import Isolation, isolation_scores
 from fleet_assets.models.mixing import Settling
@@ -25,7 +25,7 @@ SCORE_SCHEMA: Final = pl.Schema(
 """`score`: an alarm from 1 on; `confidence`: that the window is faulty; `fault`: the likeliest, as
 kind/subject; `isolation`: how unusual it is for the fleet; `is_known`: judged by the vehicle's own
 forests, not by its group's."""
-_OWN, _SETTLED, _STRANGE = "own", "settled ", "strange"
+_OWN, _SETTLED, _STRANGE = "own", "settled", "strange"
 
 
 @dataclass(frozen=True)
@@ -80,13 +80,13 @@ class FleetModel:
         )
 
     def _judge(self) -> pl.Expr:
-        """Who judges a window: a detector, or the settling of a vehicle."""
+        """Which detector judges a window."""
         known = [name for name in self.vehicles if name != GROUP]
         return (
             pl.when(~pl.col("vehicle_id").is_in(known))
             .then(pl.lit(_STRANGE))
             .when(pl.col("vehicle_id").is_in(list(self.settlings)))
-            .then(pl.lit(_SETTLED) + pl.col("vehicle_id"))
+            .then(pl.lit(_SETTLED))
             .otherwise(pl.lit(_OWN))
         )
 
@@ -95,21 +95,21 @@ class FleetModel:
             return _with(self.strange, frame, self.vehicles, plain=True)
         if by == _OWN:
             return _with(self.own, frame, self.vehicles, plain=True)
-        settling = self.settlings[by.removeprefix(_SETTLED)]
         is_alone = self.settled is None
-        return _with(self.settled or self.own, frame, self.vehicles, settling, plain=is_alone)
+        judge = self.settled or self.own
+        return _with(judge, frame, self.vehicles, self.settlings, plain=is_alone)
 
 
 def _with(
     detector: Detector | None,
     frame: pl.DataFrame,
     vehicles: Mapping[str, Vehicle],
-    settling: Settling | None = None,
+    settlings: Mapping[str, Settling] = NOBODY,
     *,
     plain: bool = False,
 ) -> pl.DataFrame:
     if detector is not None:
-        return detector.judged(evidence(frame, vehicles, plain=plain), settling)
+        return detector.judged(evidence(frame, vehicles, plain=plain), settlings)
     return frame.select(
         "vehicle_id", "window_end", score=pl.lit(None, pl.Float64),
         confidence=pl.lit(None, pl.Float64), fault=pl.lit(None, pl.String),

@@ -105,13 +105,10 @@ class Expectation:
 
     def scaled(self, off: Values, regimes: pl.Series, *, tails: bool = True) -> Values:
         """Residuals in the target's unit on the scale of the usual ones, see `scale.placed`."""
-        lowest, low, mid, high, highest = (self._of_regime(regimes, n) for n in range(5))
-        return placed(off, lowest, low, mid, high, highest, tails=tails)
-
-    def _of_regime(self, regimes: pl.Series, number: int) -> Values:
-        by_name = {name: quantiles[number] for name, quantiles in self.off.items()}
-        found = regimes.replace_strict(by_name, default=by_name[ALL], return_dtype=pl.Float64)
-        return found.to_numpy()
+        numbers = {name: number for number, name in enumerate(self.off)}
+        which = regimes.replace_strict(numbers, default=numbers[ALL], return_dtype=pl.UInt32)
+        marks = np.array(list(self.off.values()))[which.to_numpy()]
+        return placed(off, *marks.T, tails=tails)
 
 
 def chosen_windows(frame: pl.DataFrame, seed: int, most: int = MOST_WINDOWS) -> pl.DataFrame:

@@ -80,7 +80,7 @@ def odds_by_aspect(
     return np.column_stack(found), list(aspects)
 
 
-def scored(odds: Values, threshold: float) -> Values:
+def scored(odds: Values, threshold: float | Values) -> Values:
     """Odds as a score above 0: 1 at the threshold, ten times the odds are 1 more above it."""
     above = odds - threshold
     return np.asarray(np.where(above >= 0, 1 + above, np.exp(np.minimum(above, 0))))

@@ -27,8 +27,8 @@ from fleet_assets.models.evidence import EVIDENCE, evidence
 from fleet_assets.models.fleet_model import FleetModel
 from fleet_assets.models.habits import AGAINST
 from fleet_assets.models.kinds import HEALTHY, classes_of, shares_for
-from fleet_assets.models.mixing import Settling, mixed_odds
-from fleet_assets.models.odds import Trust, trusts_of
+from fleet_assets.models.mixing import Fleet, Settling, mixed_odds
+from fleet_assets.models.odds import Trust, odds_by_aspect, trusts_of
 from fleet_assets.models.training import Recipe, day_folds
 from fleet_assets.models.vehicle import fit_vehicle
 
@@ -65,7 +65,9 @@ def settled(model: FleetModel, frame: pl.DataFrame, recipe: Recipe) -> FleetMode
     classifier, trusts, shares = _own(model.bank, devices, told, folds % 2, recipe.seed)
     detector = model.settled or model.own
     settling = Settling(classifier, trusts, detector.threshold, {})
-    odds, names = mixed_odds(detector, settling, detector.classifier.shares(told), shares)
+    by_votes = detector.classifier.shares(told)
+    odds, names = odds_by_aspect(detector.classifier, detector.trusts, by_votes)
+    odds = mixed_odds(Fleet(odds, names, detector.trusts), settling, shares)
     most = SAFETY * budget_of(frame, recipe.alarms_per_vehicle_day)
     threshold = detector.threshold - min(float(np.log10(1 + VOUCHED * most)), MOST_VOUCHED)
     less = allowance(frame["window_end"], odds, threshold, most)
