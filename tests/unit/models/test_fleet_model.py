@@ -148,6 +148,18 @@ def test_a_settled_vehicle_is_known_and_loses_what_is_its_habit(model: FleetMode
     assert (after.judged(last)["score"] >= 1).sum() < (strange["score"] >= 1).sum()
     others = frame_of(telemetry_days("v1", 1, signals=SIGNALS, seed=300))
     assert after.judged(others).equals(model.judged(others))
+    # judged together as each by itself, by settings of its own
+    other = dataclasses.replace(settling, threshold=settling.threshold + 1.0, offsets={})
+    two = dataclasses.replace(
+        after,
+        vehicles={**after.vehicles, "v8": after.vehicles["v7"]},
+        settlings={"v7": settling, "v8": other},
+    )
+    eighth = last.with_columns(vehicle_id=pl.lit("v8"))
+    together = two.judged(pl.concat([last, eighth]))
+    assert together.filter(vehicle_id="v7").equals(after.judged(last))
+    assert together.filter(vehicle_id="v8").equals(two.judged(eighth))
+    assert not two.judged(eighth)["score"].equals(after.judged(last)["score"])
     back, _ = from_bytes(to_bytes(after), FleetModel)
     assert back.settlings["v7"].offsets == settling.offsets
     assert back.judged(last).equals(after.judged(last))
