@@ -100,6 +100,9 @@ class TooLittleDataError(FleetError):
 Progress = Callable[[str, float], None]
 """Told what is being done, and which share of the whole is done (0 to 1)."""
 SAME: Final = Recipe()
+STRANGER: Final = 1.0
+"""Odds (log10) that a vehicle that is not known yet has to have on top: a group's few vehicles do
+not tell how the next one drives, however many windows they have."""
 LEAST_FAULTS: Final = 20
 """Injected faults without which nothing is trained."""
 
@@ -150,7 +153,7 @@ def train(
             told, settled = every, _detector(every, recipe, fit_device_forests)
         progress("the same for vehicles that are not known", 0.75)
         strangers = _told(real, copies, deal, _by_others, recipe, plain=True)
-        strange = _detector(strangers, recipe, fit_classifier)
+        strange = _detector(strangers, recipe, fit_classifier, more=STRANGER)
     return FleetModel(
         fit_isolations(real, types, recipe.seed), dict(types), vehicles | {GROUP: group},
         own, settled, strange, bank_of(told.evidence, told.labels, recipe.seed),
@@ -285,8 +288,11 @@ def _told(
     )
 
 
-def _detector(told: _Told, recipe: Recipe, fitted: Fitted) -> Detector:
-    """A classifier of all, with threshold and confidence from forests that had not seen a fold."""
+def _detector(told: _Told, recipe: Recipe, fitted: Fitted, *, more: float = 0.0) -> Detector:
+    """A classifier of all, with threshold and confidence from forests that had not seen a fold.
+
+    The threshold is what the budget allows, and so many odds (log10) more.
+    """
     whole = fitted(told.evidence, told.labels, recipe.seed)
     shares = np.zeros((told.evidence.height, len(whole.classes)))
     for fold in np.unique(told.fold):
@@ -303,7 +309,7 @@ def _detector(told: _Told, recipe: Recipe, fitted: Fitted) -> Detector:
     )
     healthy = healthy.sort("vehicle_id", "window_end")
     most = budget_of(healthy, recipe.alarms_per_vehicle_day)
-    threshold = allowed_odds(healthy, healthy["odds"].to_numpy(), most)
+    threshold = allowed_odds(healthy, healthy["odds"].to_numpy(), most) + more
     every, _ = with_habits(by_votes, names, told.evidence, threshold)
     confidence_at, confidence = calibrated(
         scored(every.max(axis=1), threshold), ~is_healthy, recipe.faulty_share
