@@ -21,6 +21,8 @@ from fleet_assets.warehouse.connection import WarehouseError, transact
 ALL_FLEETS: Final = "bi_reader"
 SOME_FLEETS: Final = "bi_fleet_reader"
 USABLE: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+IDLE_TIMEOUT: Final = "10min"
+"""A session that has begun a transaction and asks nothing holds what it has read on the disk."""
 _PASSWORD_BYTES: Final = 24
 
 
@@ -159,6 +161,9 @@ def _of_role(login: str, fleet_ids: Sequence[str] | None, limits: Limits) -> lis
         _do("alter role {} set default_transaction_read_only = on", login),
         sql.SQL("alter role {} set statement_timeout = {}").format(
             sql.Identifier(login), sql.Literal(f"{limits.statement_timeout_s}s")
+        ),
+        sql.SQL("alter role {} set idle_in_transaction_session_timeout = {}").format(
+            sql.Identifier(login), sql.Literal(IDLE_TIMEOUT)
         ),
         sql.SQL("alter role {} connection limit {}").format(
             sql.Identifier(login), sql.Literal(limits.connections)

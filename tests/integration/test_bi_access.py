@@ -255,6 +255,9 @@ def test_a_login_reads_only_and_a_query_is_stopped_in_time(marts: Marts) -> None
         connection.rollback()
         with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
             connection.execute("create temporary table mine (a int)")
+        connection.rollback()
+        (idle,) = connection.execute("show idle_in_transaction_session_timeout").fetchone() or ("",)
+        assert idle == "10min"
         with pytest.raises(psycopg.OperationalError, match="too many connections"):
             psycopg.connect(url)
 
