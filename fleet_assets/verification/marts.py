@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -41,6 +42,10 @@ class _Mart:
     query: str
     key: Sequence[str]
     columns: Sequence[str]
+    follows: Sequence[str]
+    """`hours`, and topics of marks."""
+    documents: Sequence[str]
+    """Columns of JSON, which are compared as text."""
 
 
 def mart_differences(postgres_url: str, state_dir: Path, days: Sequence[str]) -> Compared:
@@ -68,12 +73,14 @@ def mart_differences(postgres_url: str, state_dir: Path, days: Sequence[str]) ->
     found = Compared()
     with open_connection(postgres_url) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        pending = [hour for (hour,) in connection.execute(UNSHOWN).fetchall()]
-        pending += [hour_key(start) for (start,) in connection.execute(MARKED).fetchall()]
-        waits = {day for hour in pending for day in _near(hour)}
+        waits: dict[str, set[str]] = defaultdict(set)  # days by what a mart may follow
+        for (hour,) in connection.execute(UNSHOWN).fetchall():
+            waits["hours"].update(_near(hour))
+        for topic, start in connection.execute(MARKED).fetchall():
+            waits[topic].update(_near(hour_key(start)))
         for mart in marts:
             for day in days:
-                if day in waits:
+                if any(day in waits[followed] for followed in mart.follows):
                     found = found.and_(Compared(waiting=((f"marts.{mart.name}", day),)))
                     continue
                 differs = _difference(connection, mart, day)
@@ -91,7 +98,10 @@ def _difference(connection: psycopg.Connection, mart: _Mart, day: str) -> Differ
         if by_hour
         else f"{column} = '{first}'::{kind}"
     )
-    names = ", ".join(f'"{name}"' for name in mart.columns)
+    names = ", ".join(
+        f'"{name}"::text as "{name}"' if name in mart.documents else f'"{name}"'
+        for name in mart.columns
+    )
     stored, made = (
         _rows(connection, f"select {names} from ({source}) as found where {inside}")
         for source in (f"select * from marts.{mart.name}", mart.query)
@@ -129,7 +139,12 @@ def _compiled(postgres_url: str, state_dir: Path, hours: Sequence[str]) -> list[
     manifest = json.loads((state_dir / "target" / "manifest.json").read_text())
     return [
         _Mart(
-            node["name"], node["compiled_code"], _key(manifest, name, node), list(node["columns"])
+            node["name"],
+            node["compiled_code"],
+            _key(manifest, name, node),
+            list(node["columns"]),
+            node["config"]["meta"].get("follows", "hours").split("+"),
+            [column for column, of in node["columns"].items() if of["data_type"] == "jsonb"],
         )
         for name, node in manifest["nodes"].items()
         if node["resource_type"] == "model" and node["config"]["materialized"] == "incremental"

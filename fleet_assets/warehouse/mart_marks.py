@@ -53,8 +53,8 @@ def hours_with_marks(postgres_url: str) -> list[str]:
     return [hour for (hour,) in found]
 
 
-MARKED: Final = "select distinct hour_start from warehouse.mart_marks"
-"""Hours with marks that wait."""
+MARKED: Final = "select distinct topic, hour_start from warehouse.mart_marks"
+"""Topics and hours of marks that wait."""
 _WAITING: Final = "select mark_id, topic, hour_start from warehouse.mart_marks"
 _REMOVE: Final = "delete from warehouse.mart_marks where mark_id = any(%s)"
 _CARRIER: Final = """

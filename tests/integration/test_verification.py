@@ -30,7 +30,7 @@ def follow_all(run: PlatformRun) -> None:
     results = [*run.refresh(), *run.judge()]
     for job in ("features", "scoring"):
         results += run.follow(f"{job}_sensor", job)
-    results += run.judge()
+    results += [*run.judge(), *run.refresh()]  # the marts show what it found
     assert all(result.success for result in results)
 
 
