@@ -12,7 +12,7 @@
     {%- endif -%}
     {%- set answer = answer_of_anew_when() -%}
     {%- set made = dbt.materialization_incremental_default() -%}
-    {%- if answer is not none -%}
+    {%- if answer is not none and not is_unchanged(answer) -%}
         {%- do note_fingerprint(answer) -%}
     {%- endif -%}
     {{ return(made) }}
