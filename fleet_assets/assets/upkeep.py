@@ -1,4 +1,4 @@
-"""The job that keeps Dagster's own storage bounded."""
+"""The job that keeps Dagster's own storage bounded, and PostgreSQL's plans good."""
 
 import os
 from pathlib import Path
@@ -14,6 +14,7 @@ from dagster import (
 
 from fleet_assets.assets.platform import Platform
 from fleet_assets.warehouse.event_upkeep import prune_compute_logs, prune_events
+from fleet_assets.warehouse.statistics import gather_statistics
 
 
 @op(description="Removes old log lines and superseded events; partitions keep their status.")
@@ -29,14 +30,23 @@ def prune(context: OpExecutionContext, platform: Platform) -> None:
         context.log.info(f"captured output of {folders:,} runs removed")
 
 
+@op(description="Analyses partitioned tables as a whole once they have grown by a tenth.")
+def analyze(context: OpExecutionContext, platform: Platform) -> None:
+    """PostgreSQL does that for their partitions only."""
+    for table, rows in gather_statistics(platform.postgres_url).items():
+        context.log.info(f"{table}: {rows:,} rows analysed")
+
+
 @job(
     name="upkeep",
     executor_def=in_process_executor,
-    description="Keeps Dagster's event log and captured output bounded (FLEET_RUN_LOG_RETENTION).",
+    description="Keeps Dagster's event log and captured output bounded (FLEET_RUN_LOG_RETENTION),"
+    " and statistics of the warehouse's partitioned tables up to date.",
 )
 def upkeep_job() -> None:
     """Hourly."""
     prune()
+    analyze()
 
 
 upkeep_schedule = ScheduleDefinition(
