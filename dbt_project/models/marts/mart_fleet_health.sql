@@ -5,6 +5,10 @@ with hours as not materialized (
     select * from {{ ref('fct_vehicle_hours') }}
 ),
 
+days as not materialized (
+    select * from {{ ref('fct_vehicle_days') }}
+),
+
 outcomes as not materialized (
     select * from {{ ref('stg_vehicle_outcomes') }}
 ),
@@ -37,18 +41,37 @@ vehicles as (
     where valid_to = 'infinity'
 ),
 
+-- most vehicles are heard each day: the newest days are read at once, hours for the others only
+recent as (
+    select
+        vehicle_id,
+        max(last_event_time) as last_event_time
+    from days
+    where date_local >= (select max(all_days.date_local) - 2 from days as all_days)
+    group by vehicle_id
+),
+
 last_seen as (
+    select
+        vehicle_id,
+        last_event_time
+    from recent
+
+    union all
+
     select
         vehicles.vehicle_id,
         latest.last_event_time
     from vehicles
-    cross join lateral (
-        select hours.last_event_time
-        from hours
-        where hours.vehicle_id = vehicles.vehicle_id
-        order by hours.hour_start desc
-        limit 1
-    ) as latest
+    cross join
+        lateral (
+            select hours.last_event_time
+            from hours
+            where hours.vehicle_id = vehicles.vehicle_id
+            order by hours.hour_start desc
+            limit 1
+        ) as latest
+    where vehicles.vehicle_id not in (select recent.vehicle_id from recent)
 ),
 
 -- the clock of this mart, so that the same data gives the same rows
