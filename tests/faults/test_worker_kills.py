@@ -108,6 +108,7 @@ KILLED_ELSEWHERE = {
     "rejects.intent": "tests/integration/test_rejects.py",
     "rejects.produced": "tests/integration/test_rejects.py",
     "artifacts.written": "tests/unit/test_artifacts.py",
+    "recent.before_commit": "tests/integration/test_telemetry_recent.py",
     **dict.fromkeys(
         (
             "archive.file_written",

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import os
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -114,6 +118,39 @@ def platform(warehouse: str, tmp_path: Path) -> Iterator[Platform]:
     yield found
     found.round(OFF)
     assert query(warehouse, "select count(*) from marts.telemetry_recent") == [(0,)]
+
+
+_ROUND = """
+import sys
+from datetime import datetime, timedelta
+from fleet_assets.lake.store import Lake
+from fleet_assets.recent_flow import run_recent
+from fleet_assets.telemetry.recent import Limits
+
+run_recent(
+    Lake(sys.argv[1]), sys.argv[2], Limits(timedelta(hours=1), timedelta(hours=6), 10**9),
+    datetime.fromisoformat(sys.argv[3]), None, time_limit=timedelta(minutes=1), say=str,
+)
+"""
+
+
+def test_a_round_that_is_killed_is_done_again_and_nothing_is_there_twice(
+    platform: Platform,
+) -> None:
+    platform.land(*(("v1", ago(minutes=n), {"speed": n}) for n in range(90)))
+    platform.round()
+    platform.land(*(("v2", ago(minutes=n, seconds=7), {"speed": n}) for n in range(90)))
+    before = platform.seen("telemetry_recent")
+    killed = subprocess.run(
+        [sys.executable, "-c", _ROUND, platform.lake.url, platform.url, NOW.isoformat()],
+        env={**os.environ, "FLEET_FAULT_POINT": "recent.before_commit"},
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert platform.seen("telemetry_recent") == before
+    platform.round()
+    platform.agrees()
+    assert len(platform.seen("telemetry_recent")) > len(before)
 
 
 def test_the_last_hour_is_there_in_full_and_the_hours_before_by_minutes(platform: Platform) -> None:
