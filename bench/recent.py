@@ -7,7 +7,6 @@ of it into a table without any index.
 from __future__ import annotations
 
 import argparse
-import io
 import tempfile
 import time
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from statistics import median
 import adbc_driver_postgresql.dbapi
 import polars as pl
 import psycopg
+from psycopg import sql
 from rich.console import Console
 from rich.table import Table
 
@@ -27,8 +27,8 @@ from fleet_assets.lake.marks import rows_id
 from fleet_assets.lake.store import Lake
 from fleet_assets.recent_flow import run_recent
 from fleet_assets.telemetry.recent import Limits, recent_form
+from fleet_assets.warehouse.copying import copy_rows
 from fleet_assets.warehouse.migrate import upgrade
-from fleet_assets.warehouse.telemetry_recent import NULL, copy_rows
 from partitions.hours import hour_key
 
 CONSOLE = Console(width=110)
@@ -101,7 +101,7 @@ def _keyed(url: str, rows: pl.DataFrame) -> float:
         with psycopg.connect(url) as connection:
             connection.execute("truncate warehouse.telemetry_full")
             begun = time.perf_counter()
-            copy_rows(connection, "warehouse.telemetry_full", rows)
+            copy_rows(connection, sql.Identifier("warehouse", "telemetry_full"), rows)
             taken.append(time.perf_counter() - begun)
             connection.rollback()
 
@@ -117,13 +117,9 @@ def _empty(connection: psycopg.Connection) -> None:
 
 
 def _copied(url: str, rows: pl.DataFrame) -> None:
-    text = io.BytesIO()
-    rows.write_csv(text, include_header=False, null_value=NULL, quote_style="non_numeric")
-    with psycopg.connect(url) as connection, connection.cursor() as cursor:
+    with psycopg.connect(url) as connection:
         _empty(connection)
-        words = f"copy peer ({', '.join(rows.columns)}) from stdin (format csv, null '{NULL}')"
-        with cursor.copy(words.encode()) as stream:
-            stream.write(text.getbuffer())
+        copy_rows(connection, sql.Identifier("peer"), rows)
 
 
 def _adbc(url: str, rows: pl.DataFrame) -> None:

@@ -5,13 +5,13 @@ The lake is the truth; these rows are its copy and can be made anew at any time.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Final
 
 import polars as pl
 import psycopg
+from psycopg import sql
 
 from fleet_assets.contracts.table import UTC_MICROSECONDS
 from fleet_assets.lake.gaps import Acknowledgement
@@ -26,11 +26,11 @@ from fleet_assets.lake.ledger import (
 )
 from fleet_assets.lake.store import Lake
 from fleet_assets.warehouse.connection import transact
+from fleet_assets.warehouse.copying import copy_rows
 from fleet_assets.warehouse.gaps import acknowledgements
 from partitions.hours import hour_start
 
 COLUMNS: Final = (*LEDGER_SCHEMA.names(), "hour_start", "lost", "damaged")
-_NULL: Final = r"\N"
 
 
 def sync_lake_ledger(
@@ -117,15 +117,7 @@ def _write(
         "create temporary table seen on commit drop as"
         " select * from warehouse.lake_ledger with no data"
     )
-    with (
-        connection.cursor() as cursor,
-        cursor.copy(
-            f"copy seen ({', '.join(COLUMNS)}) from stdin (format csv, null '{_NULL}')"
-        ) as copy,
-    ):
-        text = io.BytesIO()
-        rows.write_csv(text, include_header=False, null_value=_NULL, quote_style="non_numeric")
-        copy.write(text.getbuffer())
+    copy_rows(connection, sql.Identifier("seen"), rows)
     changed = connection.execute(_UPSERT, {"looked": looked}).rowcount
     if everything:
         changed += connection.execute(_VANISHED).rowcount

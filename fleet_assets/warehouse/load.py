@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final, Literal
@@ -14,6 +13,7 @@ from psycopg import sql
 from fleet_assets.contracts.table import UTC_MICROSECONDS
 from fleet_assets.fault_points import fault_point
 from fleet_assets.warehouse.connection import LOAD_TRIES, transact
+from fleet_assets.warehouse.copying import copy_rows
 from fleet_assets.warehouse.ledger import LedgerEntry, record
 from partitions.hours import hour_start, windows
 
@@ -41,8 +41,6 @@ PARTITIONED: Final[Mapping[str, Sequence[str]]] = {
     },
 }
 GENERATED: Final = {"vehicle_outcomes": ["unknown_vehicle"]}  # PostgreSQL computes these
-ROWS_PER_CHUNK: Final = 50_000  # bounds the CSV text held in memory
-NULL: Final = r"\N"
 EPOCH_HOUR = 3600
 
 
@@ -87,7 +85,7 @@ def replace_hours(
                 sql.SQL("delete from {} where {}").format(_name(table), hours_predicate(hours))
             )
             fault_point("load.hour_deleted")
-            _copy(connection, table, frame)
+            copy_rows(connection, _name(table), frame)
         record(connection, entries)
         fault_point("load.before_commit")
         return sum(frame.height for frame in ready.values())
@@ -136,17 +134,6 @@ def _take_turns(connection: psycopg.Connection, hours: Iterable[str]) -> None:
     for hour in sorted(hours):
         number = int(hour_start(hour).timestamp()) // EPOCH_HOUR
         connection.execute("select pg_advisory_xact_lock(hashtext('load'), %s)", (number,))
-
-
-def _copy(connection: psycopg.Connection, table: str, frame: pl.DataFrame) -> None:
-    statement = sql.SQL("copy {} ({}) from stdin (format csv, null {})").format(
-        _name(table), sql.SQL(", ").join(map(sql.Identifier, frame.columns)), sql.Literal(NULL)
-    )
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        for chunk in frame.iter_slices(ROWS_PER_CHUNK):
-            text = io.BytesIO()
-            chunk.write_csv(text, include_header=False, null_value=NULL, quote_style="non_numeric")
-            copy.write(text.getbuffer())
 
 
 def _name(table: str) -> sql.Identifier:

@@ -6,7 +6,6 @@ again, or by two at once, holds each row once. The lake is the truth; this is a 
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -20,9 +19,9 @@ from fleet_assets.lake.recent import RecentChange, recent_change, rows_of_minute
 from fleet_assets.lake.store import TableSnapshot
 from fleet_assets.telemetry.recent import KEY, Extent, first_of_minutes, minute
 from fleet_assets.warehouse.connection import LOAD_TRIES, transact
+from fleet_assets.warehouse.copying import copy_rows
 from partitions.hours import hour_window
 
-NULL: Final = r"\N"
 MOST_FIRSTS: Final = 2_000_000
 """First rows of minutes that are held before they are thinned out."""
 
@@ -148,7 +147,7 @@ class _Hour:
             came += rows.height
             copy_rows(
                 self.connection,
-                "warehouse.telemetry_full",
+                sql.Identifier("warehouse", "telemetry_full"),
                 rows.filter(pl.col("event_time") >= self.extent.full_from),
             )
             firsts.append(first_of_minutes(rows))
@@ -173,7 +172,7 @@ class _Hour:
         self.connection.execute(
             "create temporary table gone (vehicle_id text, event_time timestamptz) on commit drop"
         )
-        copy_rows(self.connection, "gone", gone)
+        copy_rows(self.connection, sql.Identifier("gone"), gone)
         start, end = hour_window(self.event_hour)
         for table, condition in (
             ("telemetry_full", _SAME_ROW),
@@ -189,7 +188,7 @@ class _Hour:
         self.connection.execute(
             "create temporary table came (like warehouse.telemetry_minutes) on commit drop"
         )
-        copy_rows(self.connection, "came", first)
+        copy_rows(self.connection, sql.Identifier("came"), first)
         self.connection.execute("analyze came")
         start, end = hour_window(self.event_hour)
         self._run(_DROP_LATER, "telemetry_minutes", "known.event_time", start, end)
@@ -203,27 +202,6 @@ class _Hour:
         self.connection.execute(
             sql.SQL(words).format(table=sql.Identifier("warehouse", table), within=within)
         )
-
-
-def copy_rows(connection: psycopg.Connection, table: str, rows: pl.DataFrame) -> None:
-    """Adds rows to a table by COPY.
-
-    Args:
-        connection: within whose transaction.
-        table: its name, with the schema if it has one.
-        rows: in the form of `recent_form`, or some of their columns.
-    """
-    if rows.is_empty():
-        return
-    statement = sql.SQL("copy {} ({}) from stdin (format csv, null {})").format(
-        sql.Identifier(*table.split(".")),
-        sql.SQL(", ").join(map(sql.Identifier, rows.columns)),
-        sql.Literal(NULL),
-    )
-    text = io.BytesIO()
-    rows.write_csv(text, include_header=False, null_value=NULL, quote_style="non_numeric")
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        copy.write(text.getbuffer())
 
 
 _SAME_ROW: Final = "known.vehicle_id = gone.vehicle_id and known.event_time = gone.event_time"
