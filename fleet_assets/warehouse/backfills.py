@@ -15,7 +15,7 @@ from typing import Final, Literal
 import psycopg
 
 from fleet_assets.errors import FleetError
-from fleet_assets.warehouse.connection import connect, transact
+from fleet_assets.warehouse.connection import connect_unbound, transact
 from fleet_assets.warehouse.ledger import BACKOFF_BASE, BACKOFF_CAP
 
 PieceState = Literal["waiting", "running", "done", "failed"]
@@ -109,8 +109,7 @@ def driving(postgres_url: str, backfill_id: str) -> Iterator[None]:
     Raises:
         FleetError: another process does.
     """
-    with connect(postgres_url) as connection:
-        connection.autocommit = True
+    with connect_unbound(postgres_url) as connection:
         lock = int(backfill_id, 16) % 2**62
         (mine,) = connection.execute("select pg_try_advisory_lock(%s)", (lock,)).fetchone() or (0,)
         if not mine:

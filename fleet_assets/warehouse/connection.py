@@ -80,6 +80,20 @@ def open_connection(postgres_url: str) -> psycopg.Connection:
         ) from error
 
 
+@contextmanager
+def connect_unbound(postgres_url: str) -> Iterator[psycopg.Connection]:
+    """A connection outside of any transaction: each statement is committed by itself.
+
+    For locks that last and statements that PostgreSQL takes in no transaction.
+
+    Raises:
+        WarehouseError: the server cannot be reached or refuses the login.
+    """
+    with open_connection(postgres_url) as connection:
+        connection.autocommit = True
+        yield connection
+
+
 def transact(
     postgres_url: str, work: Callable[[psycopg.Connection], Result], *, tries: int = 1
 ) -> Result:

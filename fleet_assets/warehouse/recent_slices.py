@@ -6,8 +6,7 @@ detached concurrently, under a lock that only other changes of the table want (d
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -16,7 +15,7 @@ import psycopg
 from psycopg import sql
 
 from fleet_assets.telemetry.recent import SLICES, Level
-from fleet_assets.warehouse.connection import open_connection
+from fleet_assets.warehouse.connection import connect_unbound
 
 PATIENCE: Final = timedelta(seconds=2)
 """So long a reader of a slice is waited for; the rest is left to the next round."""
@@ -60,7 +59,7 @@ def make_slices(postgres_url: str, level: Level, starts: Iterable[datetime]) -> 
         WarehouseError: the server cannot be reached.
         psycopg.Error: it refuses.
     """
-    with _autocommit(postgres_url) as connection:
+    with connect_unbound(postgres_url) as connection:
         for start in starts:
             names = {"slice": _name(level, start), "parent": _parent(level)}
             bounds = {"start": sql.Literal(start), "end": sql.Literal(start + SLICES[level])}
@@ -80,7 +79,7 @@ def drop_slices(postgres_url: str, dropped: Iterable[Slice]) -> list[Slice]:
         Those that some query still reads. New queries do not see them.
     """
     waiting: list[Slice] = []
-    with _autocommit(postgres_url) as connection:
+    with connect_unbound(postgres_url) as connection:
         limit = sql.Literal(f"{int(PATIENCE.total_seconds() * 1000)}ms")
         connection.execute(sql.SQL("set statement_timeout = {}").format(limit))
         blocked: set[Level] = set()  # PostgreSQL detaches one slice of a table after the other
@@ -106,13 +105,6 @@ def _name(level: Level, start: datetime) -> sql.Identifier:
 
 def _parent(level: Level) -> sql.Identifier:
     return sql.Identifier("warehouse", TABLES[level])
-
-
-@contextmanager
-def _autocommit(postgres_url: str) -> Iterator[psycopg.Connection]:
-    with open_connection(postgres_url) as connection:
-        connection.autocommit = True
-        yield connection
 
 
 _SLICES: Final = """

@@ -11,7 +11,7 @@ from typing import Final
 import psycopg
 from psycopg import sql
 
-from fleet_assets.warehouse.connection import open_connection
+from fleet_assets.warehouse.connection import connect_unbound
 
 GROWN: Final = 0.1
 """A table is looked at anew once it has grown, or shrunk, by this share."""
@@ -30,8 +30,7 @@ def gather_statistics(postgres_url: str) -> dict[str, int]:
         Rows by table, of those that were analysed.
     """
     done: dict[str, int] = {}
-    with open_connection(postgres_url) as connection:
-        connection.autocommit = True
+    with connect_unbound(postgres_url) as connection:
         connection.execute("set lock_timeout = '2s'")
         given = {"grown": GROWN, "sliced": list(SLICED)}
         only = "only " if connection.info.server_version >= _ONLY_SINCE else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from fleet_assets.warehouse.connection import open_connection
+from fleet_assets.warehouse.connection import connect_unbound
 
 
 @contextmanager
@@ -16,7 +16,7 @@ def alone(postgres_url: str, what: str = "retention") -> Iterator[None]:
         postgres_url: the warehouse.
         what: work of the same name goes alone.
     """
-    with open_connection(postgres_url) as connection:
-        connection.autocommit = True  # no transaction stays open, which others would wait for
+    # unbound: no transaction stays open, which others would wait for
+    with connect_unbound(postgres_url) as connection:
         connection.execute("select pg_advisory_lock(hashtext(%s))", [f"fleet/{what}"])
         yield
