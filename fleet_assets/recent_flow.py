@@ -6,7 +6,7 @@ Readers' view goes by the extent: it is noted before a slice is dropped, and nev
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -27,6 +27,7 @@ from fleet_assets.telemetry.recent import (
 from fleet_assets.warehouse.connection import connect
 from fleet_assets.warehouse.recent_slices import Slice, drop_slices, make_slices, slices
 from fleet_assets.warehouse.telemetry_recent import (
+    NotedHour,
     forget_recent,
     load_recent_hour,
     note_extent,
@@ -84,7 +85,7 @@ def recent_work(lake: Lake, postgres_url: str, limits: Limits, now: datetime) ->
         return "it is switched off" if there or extent else None
     wanted = narrowed(wanted_extent(now, limits), extent)
     telemetry = lake.find("telemetry")
-    if telemetry is not None and _behind(telemetry, wanted, noted.get):
+    if telemetry is not None and _behind(telemetry, wanted, noted):
         return "telemetry has moved on"
     if _outdated(there, wanted):
         return "slices are past their age"
@@ -157,7 +158,7 @@ class _Round:
     def _load(self, telemetry: TableSnapshot, until: float, say: Callable[[str], object]) -> None:
         with connect(self._url) as connection:
             noted = noted_hours(connection)
-        behind = _behind(telemetry, self._extent, noted.get)
+        behind = _behind(telemetry, self._extent, noted)
         self._make_slices(telemetry, behind)
         for number, (hour, rows_number) in enumerate(behind):
             if hour < hour_key(self._extent.minutes_from):
@@ -224,14 +225,14 @@ class _Round:
 
 
 def _behind(
-    telemetry: TableSnapshot, extent: Extent, noted: Callable[[str], object]
+    telemetry: TableSnapshot, extent: Extent, noted: Mapping[str, NotedHour]
 ) -> list[tuple[str, int]]:
     """Hours of the extent that are not loaded as telemetry has them, the newest first."""
     numbers = row_numbers(telemetry, hour_key(extent.minutes_from))
     return [
         (hour, number)
         for hour, number in sorted(numbers.items(), reverse=True)
-        if getattr(noted(hour), "rows_number", None) != number
+        if hour not in noted or noted[hour].rows_number != number
     ]
 
 

@@ -40,9 +40,10 @@ def questions(
 
     console = Console()
     if plots is not None:
+        url = service_address("postgres_url", Settings())
         plots.mkdir(parents=True, exist_ok=True)
         for each in known():
-            rows = answer(service_address("postgres_url", Settings()), each)
+            rows = answer(url, each)
             path = plots / f"{each.number:02}-{each.name}.svg"
             save_plot(each, rows, path)
             typer.echo(f"{path}: {rows.height} rows, {path.stat().st_size:,} bytes")
