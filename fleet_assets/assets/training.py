@@ -46,7 +46,8 @@ BY = "schedule"
 class TrainingConfig(Config):
     """What is trained on, and how. All of it is part of the names of set and model.
 
-    Where these settings were tried and do not serve, those of the champion take their place.
+    Where these settings were tried and do not serve, those of the champion take their place,
+    unless a set is named.
     """
 
     training_set: str | None = Field(
@@ -139,7 +140,9 @@ def build_training() -> AssetsDefinition:
         told = told_in(context)
         try:
             with noted_on_failure(url, set(types.values()), config.made_by):
-                making = making_now(url, config.settings(), recipe_of(config.seed))
+                making = making_now(
+                    url, config.settings(), recipe_of(config.seed), config.training_set
+                )
                 told(making.why, 0.0)
                 set_id = config.training_set or make_training_set(
                     lake, types, feedback, making.settings, told

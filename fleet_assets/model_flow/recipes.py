@@ -57,8 +57,22 @@ def told_recipe(
     )
 
 
-def making_now(postgres_url: str, settings: SetSettings, recipe: Recipe) -> Making:
-    """`making_of` by what the registry knows."""
+def making_now(
+    postgres_url: str, settings: SetSettings, recipe: Recipe, training_set: str | None = None
+) -> Making:
+    """`making_of` by what the registry knows; on a set that is named, as asked for.
+
+    Args:
+        postgres_url: the warehouse.
+        settings: asked for.
+        recipe: asked for.
+        training_set: the set that somebody has chosen; None: one is made.
+
+    Raises:
+        WarehouseError: the registry cannot be read.
+    """
+    if training_set is not None:
+        return Making(settings, recipe, "as told")
     known, audit = versions(postgres_url), read_audit(postgres_url)
     return making_of(settings, recipe, releases(), known, audit)
 

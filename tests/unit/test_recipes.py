@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from fleet_assets.model_choice.audit import AuditRow, Request, Serving, added
-from fleet_assets.model_flow.recipes import RELEASES, Making, making_of, told_recipe
+from fleet_assets.model_flow.recipes import RELEASES, Making, making_now, making_of, told_recipe
 from fleet_assets.model_flow.training_sets import SetSettings
 from fleet_assets.models.training import Recipe
 from fleet_assets.warehouse.model_registry import ModelVersion
@@ -63,6 +63,10 @@ def test_a_new_recipe_is_tried_once_then_what_serves_is_refreshed() -> None:
     after = making(tried, champion, truck="fm-1")
     assert way(after) == OLD
     assert "a refresh of fm-1" in after.why
+
+
+def test_on_a_set_that_is_named_the_recipe_told_is_kept_whatever_the_registry_knows() -> None:
+    assert making_now("postgresql://nowhere", *ASKED, "ts-1") == Making(*ASKED, "as told")
 
 
 def test_where_it_serves_one_group_it_goes_on() -> None:
