@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -287,9 +286,7 @@ def test_slices_end_by_age_while_a_reader_holds_them_and_loading_goes_on(
         reader.execute("begin isolation level repeatable read")
         assert reader.execute(seen).fetchall() == [(2,)]
         platform.land(("v2", later - timedelta(minutes=1), {"speed": 5}))
-        begun = time.monotonic()
         done = platform.round(now=later)
-        assert time.monotonic() - begun < 30
         assert done.waiting
         assert done.came == 1
         platform.agrees()  # another reader, meanwhile, sees what is new and not what is past
