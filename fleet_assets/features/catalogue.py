@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import timedelta
 from functools import cached_property, lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -20,6 +21,8 @@ COUNT: Final = 48
 Horizon = Literal[10, 60, 300]
 LONGEST_S: Final = 300
 """The longest horizon."""
+TRAILS: Final = timedelta(seconds=LONGEST_S)
+"""So long a moment shows in features after it."""
 REACH_S: Final = 75
 """How far before a window its differences may reach: a gap, and the bases before that."""
 Group = Literal[

@@ -9,6 +9,7 @@ from typing import Final
 import polars as pl
 
 from fleet_assets.features.blocks import CONTEXT
+from fleet_assets.features.catalogue import TRAILS
 from fleet_assets.features.kernel import STEP, feature_windows
 from fleet_assets.injection.catalogue import Catalogue
 from fleet_assets.injection.inject import inject
@@ -20,8 +21,6 @@ from fleet_assets.models.training import Copy
 
 TRAILED: Final = timedelta(seconds=180)
 """What evidence looks back over, in windows."""
-LOOKED_BACK: Final = timedelta(seconds=300)
-"""What features look back over."""
 
 
 def healthy_frame(chunk: Chunk, incidents: pl.DataFrame) -> pl.DataFrame:
@@ -82,7 +81,7 @@ def frame_of(telemetry: pl.DataFrame, intervals: Mapping[str, float]) -> pl.Data
 
 def without(frame: pl.DataFrame, incidents: pl.DataFrame) -> pl.DataFrame:
     """Windows that look at no moment of an incident."""
-    spans = incidents.select("vehicle_id", begin="started_at", end=pl.col("ended_at") + LOOKED_BACK)
+    spans = incidents.select("vehicle_id", begin="started_at", end=pl.col("ended_at") + TRAILS)
     return frame.filter(~_covered(frame, spans, "window_end"))
 
 

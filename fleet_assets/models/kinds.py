@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from fleet_assets.features.catalogue import TRAILS
 from fleet_assets.features.kernel import STEP
 from fleet_assets.injection.signals import device_of, signals_of
 from fleet_assets.models.evidence import EVIDENCE
@@ -38,7 +39,6 @@ MOST_WINDOWS: Final = 45_000
 MOST_WEIGHT: Final = 4.0
 USUAL_WINDOWS: Final = 30
 """Windows of a fault that weigh as much as so many healthy ones."""
-_LONGEST: Final = timedelta(seconds=300)
 _LEAST_OVERLAP: Final = timedelta(seconds=4)
 _TREES: Final = 32
 _LEAST_LEAF: Final = 4
@@ -167,7 +167,7 @@ def labels_of(
     )  # fmt: skip
     met = keyed.join(spans, on="vehicle_id").filter(
         pl.col("window_end") > pl.col("started_at"),
-        pl.col("window_end") <= pl.col("ended_at") + step + _LONGEST,
+        pl.col("window_end") <= pl.col("ended_at") + step + TRAILS,
     )
     begin = pl.max_horizontal(pl.col("window_end") - step, "started_at")
     overlap = pl.min_horizontal("window_end", "ended_at") - begin

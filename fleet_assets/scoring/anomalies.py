@@ -12,8 +12,11 @@ import polars as pl
 from fleet_assets.anomalies.long import LONGEST, parts_of_long
 from fleet_assets.anomalies.words import anomaly_id
 from fleet_assets.contracts.tables import TABLE_BY_NAME
+from fleet_assets.episodes.stitch import stitch
+from fleet_assets.features.catalogue import TRAILS
 from fleet_assets.models.alarms import USUAL, alarms
 from fleet_assets.models.faults import fault_words
+from fleet_assets.models.kinds import devices_of
 from fleet_assets.scoring.pieces import THRESHOLD
 from partitions.hours import hour_key
 
@@ -26,6 +29,10 @@ _TOLD: Final = ("fault", "confidence", "isolation", "is_known", "reasons", "desc
 
 def model_anomalies(pieces: pl.DataFrame, horizon: datetime) -> pl.DataFrame:
     """Anomalies of a stretch of history.
+
+    One ends with the last episode about the device that it is told of. Windows that look back on a
+    fault which is over are easily taken for another one, so those that are joined to it extend it
+    only if they go on for longer than TRAILS.
 
     Args:
         pieces: rows of MODEL_PIECE_SCHEMA of all of its hours; the condition says stage and model.
@@ -43,12 +50,15 @@ def model_anomalies(pieces: pl.DataFrame, horizon: datetime) -> pl.DataFrame:
     )
     stops = known.select(*_OF, "stops_at", "ended_at")
     at_peak = known.select(*_OF, "peak_at", *_TOLD).unique([*_OF, "peak_at"])
+    trails = pl.col("last_at") - pl.col("own_at") <= TRAILS
     rows = (
         found.join(begins, on=[*_OF, "detected_at"], how="left")
         .join(stops, on=[*_OF, "ended_at"], how="left")
         .join(at_peak, on=[*_OF, "peak_at"], how="left")
+        .join(_own_ends(found, pieces, known), on=[*_OF, "detected_at"], how="left")
         .with_columns(started_at=pl.coalesce("begins_at", "started_at"), last_at="ended_at")
-        .with_columns(ended_at=pl.max_horizontal("started_at", pl.coalesce("stops_at", "ended_at")))
+        .with_columns(ends_at=pl.coalesce(pl.when(trails).then("own_at"), "stops_at", "ended_at"))
+        .with_columns(ended_at=pl.max_horizontal("started_at", "ends_at"))
     )
     parts = parts_of_long(rows)
     told = [_told(row) for row in parts.iter_rows(named=True)]
@@ -66,6 +76,42 @@ def model_anomalies(pieces: pl.DataFrame, horizon: datetime) -> pl.DataFrame:
         .select(pl.col(name).cast(kind) for name, kind in MODEL_ANOMALIES.items())
         .sort(*_OF, "started_at")
     )
+
+
+def _own_ends(found: pl.DataFrame, pieces: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+    """When the last episode ends that is about the device of the anomaly.
+
+    Args:
+        found: rows of ALARM_SCHEMA.
+        pieces: all that they were made of.
+        known: those with a fault.
+
+    Returns:
+        `vehicle_id`, `condition`, `detected_at`, `own_at`; no row for what has no fault.
+    """
+    of_device = known.with_columns(device=devices_of(known["fault"]))
+    at_peak = of_device.select(*_OF, "peak_at", about="device").unique([*_OF, "peak_at"])
+    alarms_about = found.join(at_peak, on=[*_OF, "peak_at"], how="left").select(
+        *_OF, "detected_at", "about"
+    )
+    episodes = (
+        stitch(pieces)
+        .join(known.select(*_OF, "ended_at", "stops_at"), on=[*_OF, "ended_at"], how="left")
+        .select(*_OF, "ended_at", begun="started_at", ends_at=pl.coalesce("stops_at", "ended_at"))
+        .sort("begun")
+        .join_asof(
+            alarms_about.sort("detected_at"), left_on="begun", right_on="detected_at", by=_OF,
+            check_sortedness=False,
+        )
+    )  # fmt: skip
+    # an episode over the turn of an hour is in several pieces, which may be named differently
+    named = (
+        of_device.select(*_OF, "started_at", "device")
+        .sort("started_at")
+        .join_asof(episodes, left_on="started_at", right_on="begun", by=_OF, check_sortedness=False)
+        .filter(pl.col("started_at") <= pl.col("ended_at"), pl.col("device") == pl.col("about"))
+    )
+    return named.group_by(*_OF, "detected_at").agg(own_at=pl.col("ends_at").max())
 
 
 _TOLD_SCHEMA: Final = {
