@@ -102,7 +102,9 @@ def build_marts(manifest: Path) -> AssetsDefinition:
                 context.log.info("left to the next run, which loads more history right now")
                 return
         wanted = None if config.everything else hours
-        build = begin_build(url, as_of, wanted, platform.settings.late_after, context.run_id)
+        build = begin_build(
+            url, as_of, wanted, platform.settings.late_after, context.run_id, marks.hours
+        )
         environment = dbt_environment(url, (platform.settings.home / "dbt").absolute())
         environment |= touched_environment(wanted)
         environment |= marked_environment(None if config.everything else marks.hours)

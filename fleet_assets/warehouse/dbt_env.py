@@ -12,6 +12,7 @@ from pathlib import Path
 from psycopg.conninfo import conninfo_to_dict
 
 from fleet_assets.warehouse.connection import plain_url
+from fleet_assets.warehouse.mart_marks import Topic
 from partitions.hours import windows
 
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
@@ -56,7 +57,7 @@ def touched_environment(hours: Iterable[str] | None) -> dict[str, str]:
     return {"FLEET_DBT_TOUCHED_HOURS": json.dumps(_pairs(hours))}
 
 
-def marked_environment(hours: Mapping[str, Iterable[str]] | None) -> dict[str, str]:
+def marked_environment(hours: Mapping[Topic, Iterable[str]] | None) -> dict[str, str]:
     """Environment variable that makes dbt rebuild what follows trips and findings.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import timedelta
 from typing import Final, Literal
 
 import polars as pl
@@ -16,6 +16,7 @@ from fleet_assets.warehouse.connection import LOAD_TRIES, transact
 from fleet_assets.warehouse.copying import copy_rows
 from fleet_assets.warehouse.ledger import LedgerEntry, record
 from partitions.hours import hour_start, windows
+from partitions.local_days import AHEAD, BEHIND
 
 LoadedTable = Literal[
     "vehicle_hours", "vehicle_outcomes", "telemetry_outcomes",
@@ -23,23 +24,26 @@ LoadedTable = Literal[
     "model_hours", "model_anomalies",
 ]  # fmt: skip
 
-# Tables that are partitioned by month, each with the mart that dbt fills from it.
+# Tables that are partitioned by month, each with the marts that dbt fills from it.
 PARTITIONED: Final[Mapping[str, Sequence[str]]] = {
-    "vehicle_hours": ("warehouse.vehicle_hours", "marts.fct_vehicle_hours"),
+    "vehicle_hours": (
+        "warehouse.vehicle_hours", "marts.fct_vehicle_hours", "marts.fct_vehicle_days"
+    ),
     "vehicle_outcomes": ("warehouse.vehicle_outcomes",),
-    "anomalies": ("warehouse.anomalies", "marts.fct_anomalies"),
+    "anomalies": ("warehouse.anomalies", "marts.fct_anomalies", "marts.fct_fuel_events"),
+    "trips": ("warehouse.trips", "marts.fct_fuel_events"),
     **{
         table: (f"warehouse.{table}",)
         for table in (
             "rule_anomalies",
             "rule_eligibility",
-            "trips",
             "vehicle_codes",
             "model_hours",
             "model_anomalies",
         )
     },
-}
+}  # fmt: skip
+BY_LOCAL_DAY: Final = {"marts.fct_vehicle_days"}
 GENERATED: Final = {"vehicle_outcomes": ["unknown_vehicle"]}  # PostgreSQL computes these
 EPOCH_HOUR = 3600
 
@@ -121,11 +125,15 @@ def _partitions(
     connection: psycopg.Connection, tables: Iterable[str], hours: Sequence[str]
 ) -> None:
     """A transaction of its own: the lock on the parent is held for a moment only."""
-    bounds: tuple[datetime, datetime] = (hour_start(min(hours)), hour_start(max(hours)))
+    first, last = hour_start(min(hours)), hour_start(max(hours))
     for table in tables:
         for parent in PARTITIONED.get(table, ()):
+            ahead, behind = (
+                (AHEAD, BEHIND) if parent in BY_LOCAL_DAY else (timedelta(0), timedelta(0))
+            )
             connection.execute(
-                "select warehouse.ensure_month_partitions(%s::regclass, %s, %s)", (parent, *bounds)
+                "select warehouse.ensure_month_partitions(%s::regclass, %s, %s)",
+                (parent, first - behind, last + ahead),
             )
 
 

@@ -5,19 +5,18 @@ What belongs here: marts, their days and measures as data, and the statements th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Final, LiteralString
 
 import psycopg
 from psycopg import sql
 
+from fleet_assets.warehouse.load import hours_predicate
+from fleet_assets.warehouse.mart_marks import Topic
 from partitions.hours import hour_start
-
-BEHIND: Final = timedelta(hours=12)
-AHEAD: Final = timedelta(hours=14)
-"""How far the clocks of the world are from UTC."""
+from partitions.local_days import hours_of_local_days, local_days_of
 
 
 @dataclass(frozen=True)
@@ -30,6 +29,10 @@ class FollowedMart:
         is_local: they are days of the vehicle's time zone, not of UTC.
         fleet: expression of the fleet; null where rows have none.
         measures: expression by name; `rows` is there in any case.
+        follows: what marks the hours that it is made anew for; None: the hours that are loaded.
+        by_hour: it is partitioned by `hour_start`.
+        open_rows: how many of its rows may still grow by themselves; None: not known.
+        over_with: mart whose rows have to be closed before a day counts as over; None: none.
     """
 
     name: str
@@ -37,8 +40,22 @@ class FollowedMart:
     is_local: bool
     fleet: LiteralString
     measures: Mapping[LiteralString, LiteralString]
+    follows: Topic | None = None
+    by_hour: bool = False
+    open_rows: LiteralString | None = None
+    over_with: LiteralString | None = None
+
+    @property
+    def figures(self) -> dict[LiteralString, LiteralString]:
+        """Expression of each figure that is noted."""
+        grows: dict[LiteralString, LiteralString] = (
+            {} if self.open_rows is None else {OPEN: self.open_rows}
+        )
+        return {"rows": "count(*)", **grows, **self.measures}
 
 
+OPEN: Final = "open"
+"""The figure that counts rows that may still grow."""
 _USE: Final[dict[LiteralString, LiteralString]] = {
     "distance_miles": "sum(distance_miles)",
     "engine_seconds": "sum(engine_seconds)",
@@ -57,6 +74,26 @@ FOLLOWED: Final = (
         "mart_data_quality", "date_utc", False, "null::text",
         {"read": "sum(read)", "accepted": "sum(accepted)", "rejected": "sum(rejected)"},
     ),
+    # before the trips: their noted figures say whether a day was over
+    FollowedMart(
+        "mart_driver_days", "date_local", True, "fleet_id",
+        {"trips": "sum(trips)", "scored_miles": "sum(scored_miles)",
+         "penalty_points": "sum(penalty_points)"},
+        follows="trips", over_with="fct_trips",
+    ),
+    FollowedMart(
+        "fct_trips", "date_local", True, "fleet_id",
+        {"distance_miles": "sum(distance_miles)", "fuel_used_gallons": "sum(fuel_used_gallons)"},
+        follows="trips", by_hour=True, over_with="fct_trips",
+        open_rows="count(*) filter (where state = 'open')",
+    ),
+    FollowedMart(
+        "fct_anomalies", "date_local", True, "fleet_id",
+        {"marked_true": "count(*) filter (where marked_true)",
+         "marked_false": "count(*) filter (where not marked_true)"},
+        follows="anomalies", by_hour=True, over_with="fct_anomalies",
+        open_rows="count(*) filter (where state = 'open')",
+    ),
 )  # fmt: skip
 
 
@@ -66,24 +103,22 @@ def days_of(mart: FollowedMart, hours: Iterable[str]) -> list[date]:
     >>> days_of(FOLLOWED[2], ["2026-03-02T05"])
     [datetime.date(2026, 3, 2)]
     """
-    found: set[date] = set()
-    for hour in hours:
-        start = hour_start(hour)
-        first, last = start, start + timedelta(minutes=59)
-        if mart.is_local:
-            first, last = start - BEHIND, last + AHEAD
-        found |= {first.date() + timedelta(n) for n in range((last.date() - first.date()).days + 1)}
-    return sorted(found)
+    if mart.is_local:
+        return local_days_of(hours)
+    return sorted({hour_start(hour).date() for hour in hours})
 
 
-def figures_of(mart: FollowedMart, days: list[date] | None) -> sql.Composed:
+def figures_of(mart: FollowedMart, days: Sequence[date] | None) -> sql.Composed:
     """Statement that adds up `day`, `fleet_id`, `measure` and `value` of some days; None: of all.
 
     A fleet's null is `(none)`.
     """
-    measures = {"rows": "count(*)", **mart.measures}
     day = sql.SQL(mart.day)
-    where = sql.SQL("true") if days is None else sql.SQL("{} = any({})").format(day, days)
+    where: sql.Composable = sql.SQL("true")
+    if days is not None:
+        where = sql.SQL("{} = any({})").format(day, list(days))
+        if mart.by_hour:  # months of others are not looked at
+            where += sql.SQL(" and ({})").format(hours_predicate(hours_of_local_days(days)))
     return sql.SQL(
         "select day, fleet_id, measure, value from ("
         " select {day} as day, coalesce({fleet}, '(none)') as fleet_id, {sums}"
@@ -96,10 +131,11 @@ def figures_of(mart: FollowedMart, days: list[date] | None) -> sql.Composed:
         where=where,
         sums=sql.SQL(", ").join(
             sql.SQL("({})::double precision as {}").format(sql.SQL(how), sql.Identifier(name))
-            for name, how in measures.items()
+            for name, how in mart.figures.items()
         ),
         pairs=sql.SQL(", ").join(
-            sql.SQL("({}, {})").format(sql.Literal(name), sql.Identifier(name)) for name in measures
+            sql.SQL("({}, {})").format(sql.Literal(name), sql.Identifier(name))
+            for name in mart.figures
         ),
     )
 

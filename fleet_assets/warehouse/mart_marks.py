@@ -29,13 +29,13 @@ class TakenMarks:
     """
 
     ids: Sequence[int] = ()
-    hours: dict[str, list[str]] = field(default_factory=dict)
+    hours: dict[Topic, list[str]] = field(default_factory=dict)
 
 
 def take_marks(postgres_url: str) -> TakenMarks:
     """The marks that wait; they stay until `remove_marks`."""
     found = transact(postgres_url, lambda connection: connection.execute(_WAITING).fetchall())
-    hours: dict[str, set[str]] = {topic: set() for topic in TOPICS}
+    hours: dict[Topic, set[str]] = {topic: set() for topic in TOPICS}
     for _, topic, start in found:
         hours[topic].add(hour_key(start))
     return TakenMarks([row[0] for row in found], {t: sorted(some) for t, some in hours.items()})

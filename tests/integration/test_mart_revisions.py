@@ -2,83 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
+from datetime import UTC, date, datetime
 
 import polars as pl
-import psycopg
 import pytest
-from dbt_runs import run_dbt
 from installation import Installation
-from warehouse_data import fresh_warehouse, outcomes, query, vehicle, vehicle_hours
+from shown_marts import STILL_FILLS, ShownMarts
+from warehouse_data import fresh_warehouse, query, vehicle, vehicle_hours
 
-from fleet_assets.warehouse.ledger import LedgerEntry, read_ledger
+from fleet_assets.warehouse.ledger import LedgerEntry
 from fleet_assets.warehouse.load import LoadedTable, replace_hours
-from fleet_assets.warehouse.mart_revisions import begin_build, finish_build, warehouse_clock
+from fleet_assets.warehouse.mart_revisions import begin_build, warehouse_clock
 from fleet_assets.warehouse.retention_actions import RetentionAction, note_actions
-from fleet_assets.warehouse.revisions import cause_of, counts_of, note_revision, shown_counts
-from fleet_assets.warehouse.staleness import mark_marts, pending_marts
 from fleet_assets.warehouse.vehicles import import_vehicles
 from partitions.hours import hour_key
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 OLD, OTHER = "2026-01-31T12", "2026-02-03T12"
-STILL_FILLS = timedelta(minutes=10)
 AS_OF = "select as_of, is_consistent, building_since from marts.mart_as_of"
-REVISIONS = """
-select date_day, fleet_id, measure, value_before, value_after, value_change, cause, hours
-from marts.mart_revisions where mart = %s order by date_day, fleet_id, measure
-"""
-
-
-@dataclass
-class Marts:
-    url: str
-    state: Path
-    versions: int = 0
-    told: list[int] = field(default_factory=list)
-
-    def load(self, hour: str, messages: int, number: int = 1) -> None:
-        self.versions += 1
-        who = f"T-{number}"
-        frames: dict[LoadedTable, pl.DataFrame] = outcomes(hour, {who: {"accepted": messages}})
-        frames["vehicle_hours"] = vehicle_hours(
-            {"event_hour": hour, "vehicle_id": who, "messages": messages, "distance_miles": 2.0}
-        )
-        entry = LedgerEntry("warehouse", hour, self.versions, rows=1)
-        with psycopg.connect(self.url) as connection:  # as load_hour notes it
-            shown = shown_counts(connection, hour)
-            loaded = counts_of(frames["telemetry_outcomes"], frames["vehicle_outcomes"], 1)
-            if shown is not None:
-                cause = cause_of(shown, loaded, by_hand=False)
-                note_revision(connection, hour, shown, loaded, cause, None)
-        replace_hours(self.url, frames, [hour], [entry])
-
-    def build(self, *, everything: bool = False) -> int:
-        as_of, pending = warehouse_clock(self.url), pending_marts(self.url)
-        wanted = None if everything else pending
-        loaded = read_ledger(self.url, "warehouse", wanted)
-        build = begin_build(self.url, as_of, wanted, STILL_FILLS)
-        run_dbt(self.url, self.state, "run", touched=wanted)
-        changed = finish_build(self.url, build)
-        mark_marts(self.url, loaded)
-        return changed
-
-    def revisions(self, mart: str) -> list[tuple[object, ...]]:
-        return query(self.url, REVISIONS, mart)
-
-    def forget(self) -> None:
-        with psycopg.connect(self.url) as connection:
-            connection.execute("truncate warehouse.mart_revisions")
 
 
 @pytest.fixture(scope="module")
-def marts(services: Installation, tmp_path_factory: pytest.TempPathFactory) -> Marts:
+def marts(services: Installation, tmp_path_factory: pytest.TempPathFactory) -> ShownMarts:
     """Two old hours, shown."""
     url = fresh_warehouse(services, "mart_revisions")
-    made = Marts(url, tmp_path_factory.mktemp("dbt"))
+    made = ShownMarts(url, tmp_path_factory.mktemp("dbt"))
     fleets = [vehicle(1, fleet_id="north"), vehicle(2, fleet_id="south")]
     import_vehicles(url, fleets, "test.csv")
     made.load(OLD, 10)
@@ -87,7 +36,7 @@ def marts(services: Installation, tmp_path_factory: pytest.TempPathFactory) -> M
     return made
 
 
-def test_the_second_build_makes_no_view_seed_or_dimension_anew(marts: Marts) -> None:
+def test_the_second_build_makes_no_view_seed_or_dimension_anew(marts: ShownMarts) -> None:
     asked = "select relation, made_at from warehouse.dbt_relations order by relation"
     first = query(marts.url, asked)
     assert {"marts.dim_vehicles", "marts.fct_trips", "marts.idling_costs"} <= dict(first).keys()
@@ -95,7 +44,7 @@ def test_the_second_build_makes_no_view_seed_or_dimension_anew(marts: Marts) -> 
     assert query(marts.url, asked) == first
 
 
-def test_late_messages_revise_their_day(marts: Marts) -> None:
+def test_late_messages_revise_their_day(marts: ShownMarts) -> None:
     marts.load(OLD, 15)
     assert marts.build() == 3  # messages of the day, read and accepted of the accounts
     day = date(2026, 1, 31)
@@ -109,14 +58,14 @@ def test_late_messages_revise_their_day(marts: Marts) -> None:
     marts.forget()
 
 
-def test_a_load_that_changes_nothing_and_a_full_rebuild_revise_nothing(marts: Marts) -> None:
+def test_a_load_that_changes_nothing_and_a_full_rebuild_revise_nothing(marts: ShownMarts) -> None:
     marts.load(OLD, 15)
     assert marts.build() == 0
     assert marts.build(everything=True) == 0
     assert marts.revisions("fct_vehicle_days") == []
 
 
-def test_an_hour_that_fills_grows(marts: Marts) -> None:
+def test_an_hour_that_fills_grows(marts: ShownMarts) -> None:
     now = hour_key(datetime.now(UTC).replace(minute=0, second=0, microsecond=0))
     for messages in (5, 9):
         marts.load(now, messages, number=2)
@@ -129,7 +78,7 @@ def test_an_hour_that_fills_grows(marts: Marts) -> None:
     assert value == (9.0,)
 
 
-def test_what_goes_and_comes_is_told_with_nulls(marts: Marts) -> None:
+def test_what_goes_and_comes_is_told_with_nulls(marts: ShownMarts) -> None:
     marts.versions += 1
     frames: dict[LoadedTable, pl.DataFrame] = {"vehicle_hours": vehicle_hours()}
     entry = LedgerEntry("warehouse", OTHER, marts.versions, rows=0)
@@ -149,7 +98,7 @@ def test_what_goes_and_comes_is_told_with_nulls(marts: Marts) -> None:
     marts.forget()
 
 
-def test_while_a_build_is_open_or_cut_off_marts_are_not_vouched_for(marts: Marts) -> None:
+def test_while_a_build_is_open_or_cut_off_marts_are_not_vouched_for(marts: ShownMarts) -> None:
     ((before, is_consistent, since),) = query(marts.url, AS_OF)
     assert (is_consistent, since) == (True, None)
     began = warehouse_clock(marts.url)

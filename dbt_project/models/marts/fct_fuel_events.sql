@@ -1,11 +1,15 @@
-{#- `not materialized`: a CTE that is used twice would else be read whole, for each stop. -#}
+{#-
+    The migration creates this table, as dbt cannot create one that is partitioned by month; hence
+    full_refresh=false: dbt never replaces it.
+
+    `not materialized`: a CTE that is used twice would else be read whole, for each stop.
+-#}
 {{ config(
     materialized='incremental',
     incremental_strategy='append',
+    full_refresh=false,
     meta={"follows": "anomalies+fuel_events"},
-    indexes=[{"columns": ["hour_start"]}, {"columns": ["started_at"]}],
-    pre_hook="{{ forget(in_touched_hours('hour_start', 'anomalies+fuel_events')) }}",
-    post_hook="{{ for_fleet_readers() }}"
+    pre_hook="{{ forget(in_touched_hours('hour_start', 'anomalies+fuel_events')) }}"
 ) }}
 
 with trips_rows as (

@@ -1,9 +1,12 @@
+{#-
+    The migration creates this table, as dbt cannot create one that is partitioned by month; hence
+    full_refresh=false: dbt never replaces it.
+-#}
 {{ config(
     materialized='incremental',
     incremental_strategy='append',
-    indexes=[{"columns": ["date_local"]}],
-    pre_hook="{{ forget(in_touched_local_days('date_local')) }}",
-    post_hook="{{ for_fleet_readers() }}"
+    full_refresh=false,
+    pre_hook="{{ forget(in_touched_local_days('date_local')) }}"
 ) }}
 
 with vehicle_hours as (
