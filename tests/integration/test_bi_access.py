@@ -150,6 +150,7 @@ WAYS_OUT = (
     "select * from marts.mart_data_quality",
     "select * from warehouse.telemetry_full",
     "select * from staging.stg_vehicle_hours",
+    "select * from intermediate.int_reached_tiers",
     "select * from pg_authid",
     "select pg_read_file('/etc/passwd')",
     "copy (select 1) to program 'true'",

@@ -182,7 +182,8 @@ def relations(warehouse: Warehouse, kinds: str) -> dict[str, str]:
     return dict(
         query(
             warehouse.url,
-            f"{asked} on c.relnamespace = n.oid where n.nspname in ('marts', 'staging')"
+            f"{asked} on c.relnamespace = n.oid"
+            " where n.nspname in ('marts', 'intermediate', 'staging')"
             " and c.relname not in ('visible_fleets') and c.relkind = any(%s)",
             list(kinds),
         )
@@ -331,8 +332,38 @@ def test_bi_reader_reads_what_dbt_built(built: Warehouse) -> None:
             assert connection.execute(f"select count(*) > 0 from marts.{mart}").fetchone() == (
                 True,
             )
-        with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            connection.execute("select * from staging.stg_vehicle_versions")
+        for below in ("staging.stg_vehicle_versions", "intermediate.int_anomaly_verdicts"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(f"select * from {below}")
+
+
+@pytest.mark.parametrize(
+    ("asked", "index"),
+    [
+        (
+            "left join lateral (select said.is_true from intermediate.int_anomaly_verdicts as said"
+            " where said.anomaly_id = anomalies.anomaly_id order by said.anomaly_id limit 1)"
+            " as verdict on true",
+            "COALESCE(current_id, anomaly_id)",
+        ),
+        ("inner join intermediate.int_reached_tiers using (anomaly_id)", "anomaly_id"),
+    ],
+)
+def test_one_anomaly_is_looked_up_by_an_index_through_views(
+    built: Warehouse, asked: str, index: str
+) -> None:
+    with psycopg.connect(built.url) as connection:
+        for way in ("seqscan", "hashjoin", "mergejoin"):
+            connection.execute(f"set enable_{way} = off")
+        connection.execute(
+            "create table warehouse.rule_anomalies_2001_01 partition of warehouse.rule_anomalies"
+            " for values from ('2001-01-01') to ('2001-02-01')"
+        )
+        plan = connection.execute(
+            f"explain select * from (values ('a'), ('b')) as anomalies (anomaly_id) {asked}"
+        ).fetchall()
+        connection.rollback()
+    assert f"Index Cond: ({index} = " in "\n".join(line for (line,) in plan)
 
 
 def test_columns_carry_their_descriptions(built: Warehouse) -> None:

@@ -11,10 +11,18 @@ import polars as pl
 import pytest
 import yaml
 
-from fleet_assets.contracts.anomaly_tables import SEVERITIES
+from fleet_assets.contracts.anomaly_tables import (
+    ANOMALIES,
+    RULE_ANOMALIES,
+    RULE_ELIGIBILITY,
+    SEVERITIES,
+    VEHICLE_CODES,
+)
+from fleet_assets.contracts.model_tables import MODEL_ANOMALIES, MODEL_HOURS
 from fleet_assets.contracts.reasons import REJECT_REASONS
-from fleet_assets.contracts.table import UTC_MICROSECONDS
+from fleet_assets.contracts.table import UTC_MICROSECONDS, Table
 from fleet_assets.contracts.tables import VEHICLE_HOURS, VEHICLE_OUTCOMES
+from fleet_assets.contracts.trip_tables import TRIPS
 from fleet_assets.rules.catalogue import ANOMALY_TYPES, VEHICLE_TYPES
 from fleet_assets.trips.limits import trip_limits
 from fleet_assets.warehouse.dbt_env import (
@@ -52,8 +60,53 @@ def test_fct_vehicle_hours_has_the_columns_of_the_contract() -> None:
     assert list(columns_of("stg_vehicle_hours")) == VEHICLE_HOURS.names
 
 
-def test_stg_vehicle_outcomes_has_the_columns_of_the_contract() -> None:
-    assert set(columns_of("stg_vehicle_outcomes")) == {*VEHICLE_OUTCOMES.names, "hour_start"}
+@pytest.mark.parametrize(
+    "table",
+    [
+        VEHICLE_OUTCOMES,
+        TRIPS,
+        ANOMALIES,
+        RULE_ANOMALIES,
+        MODEL_ANOMALIES,
+        MODEL_HOURS,
+        RULE_ELIGIBILITY,
+        VEHICLE_CODES,
+    ],
+    ids=str,
+)
+def test_staging_has_the_columns_of_the_contract(table: Table) -> None:
+    assert set(columns_of(f"stg_{table.name}")) == {*table.names, "hour_start"}
+
+
+EXPORTS = {
+    "mart_builds",
+    "mart_revisions",
+    "telemetry_full",
+    "telemetry_minutes",
+    "telemetry_recent_extent",
+}
+"""What the platform writes for one mart (or its neighbours) that passes it on."""
+
+
+@pytest.mark.parametrize("path", sorted(PROJECT.glob("models/*/*.sql")), ids=lambda path: path.stem)
+def test_each_layer_reads_the_ones_below_it(path: Path) -> None:
+    code = path.read_text()
+    models = set(re.findall(r"ref\('([a-z_]+)'\)", code))
+    sources = set(re.findall(r"source\('warehouse', '([a-z_]+)'\)", code))
+    layer, prefix = path.parent.name, path.stem.split("_")[0]
+    if layer == "staging":
+        assert prefix == "stg"
+        assert (len(sources), models) == (1, set())
+        assert not re.search(r"\b(join|group by|distinct|where|union|over)\b", code)
+    elif layer == "intermediate":
+        assert prefix == "int"
+        assert not sources
+        assert all(name.startswith(("stg_", "int_")) for name in models)
+        # PostgreSQL would plan it by itself: joins of what reads it could not use its indexes
+        assert not re.search(r"^with\b", code, re.MULTILINE)
+    else:
+        assert prefix in {"dim", "fct", "mart", "telemetry"}
+        assert sources <= EXPORTS
 
 
 def test_each_reject_reason_is_a_column_of_the_data_quality_mart() -> None:

@@ -1,7 +1,7 @@
 {{ config(materialized='view', post_hook="{{ for_all_readers() }}") }}
 
-with rule_catalogue_rows as (
-    select * from {{ source('warehouse', 'rule_catalogue') }}
+with rules as (
+    select * from {{ ref('stg_rules') }}
 )
 
 select
@@ -12,4 +12,4 @@ select
     stage,
     rule_version,
     release
-from rule_catalogue_rows
+from rules

@@ -11,16 +11,16 @@
 ) }}
 
 with anomalies_rows as (
-    select * from {{ source('warehouse', 'anomalies') }}
+    select * from {{ ref('stg_anomalies') }}
     where {{ in_touched_hours('hour_start', 'anomalies') }}
 ),
 
 trips_rows as (
-    select * from {{ source('warehouse', 'trips') }}
+    select * from {{ ref('stg_trips') }}
 ),
 
-anomaly_feedback_rows as (
-    select * from {{ source('warehouse', 'anomaly_feedback') }}
+verdicts as (
+    select * from {{ ref('int_anomaly_verdicts') }}
 ),
 
 versions as (
@@ -82,14 +82,13 @@ left join lateral (
     limit 1
 -- outside: a search for one that lasts until then would go through all trips before
 ) as trip on anomalies.started_at <= trip.ended_at
+-- `limit`: each one by the index; a join would take the newest of all that was ever said
 left join lateral (
     select
-        given.is_true,
-        given.note
-    from anomaly_feedback_rows as given
-    where
-        given.current_id = anomalies.anomaly_id
-        or (given.current_id is null and given.anomaly_id = anomalies.anomaly_id)
-    order by given.feedback_id desc
+        said.is_true,
+        said.note
+    from verdicts as said
+    where said.anomaly_id = anomalies.anomaly_id
+    order by said.anomaly_id
     limit 1
 ) as verdict on true

@@ -3,7 +3,7 @@
 {{ config(materialized='view', post_hook="{{ for_fleet_readers() }}") }}
 
 with vehicle_codes_rows as not materialized (
-    select * from {{ source('warehouse', 'vehicle_codes') }}
+    select * from {{ ref('stg_vehicle_codes') }}
 ),
 
 versions as (

@@ -13,7 +13,7 @@
 ) }}
 
 with trips_rows as (
-    select * from {{ source('warehouse', 'trips') }}
+    select * from {{ ref('stg_trips') }}
 ),
 
 trips as not materialized (

@@ -2,7 +2,7 @@
 {{ config(materialized='view', post_hook="{{ for_fleet_readers() }}") }}
 
 with trips_rows as (
-    select * from {{ source('warehouse', 'trips') }}
+    select * from {{ ref('stg_trips') }}
 ),
 
 versions as (

@@ -17,12 +17,12 @@
 ) }}
 
 with rule_eligibility_rows as (
-    select * from {{ source('warehouse', 'rule_eligibility') }}
+    select * from {{ ref('stg_rule_eligibility') }}
     where {{ in_hours_of_touched_local_days('hour_start', 'trips') }}
 ),
 
-rule_catalogue_rows as (
-    select * from {{ source('warehouse', 'rule_catalogue') }}
+rules as (
+    select * from {{ ref('stg_rules') }}
 ),
 
 weights as (
@@ -54,7 +54,7 @@ kinds as materialized (
     select
         rules.anomaly_type,
         array_agg(rules.rule_id) as rules
-    from rule_catalogue_rows as rules
+    from rules
     where
         rules.stage = 'live'
         and rules.anomaly_type in (select weights.anomaly_type from weights)

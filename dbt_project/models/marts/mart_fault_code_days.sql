@@ -13,7 +13,7 @@ with vehicle_codes_rows as (
     select
         *,
         (hour_start at time zone 'UTC')::date as date_utc
-    from {{ source('warehouse', 'vehicle_codes') }}
+    from {{ ref('stg_vehicle_codes') }}
     where {{ in_hours_of_touched_days('hour_start', 'vehicle_codes') }}
 ),
 

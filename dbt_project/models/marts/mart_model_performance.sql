@@ -2,23 +2,23 @@
 {{ config(materialized='view') }}
 
 with model_hours_rows as (
-    select * from {{ source('warehouse', 'model_hours') }}
+    select * from {{ ref('stg_model_hours') }}
 ),
 
 model_anomalies_rows as (
-    select * from {{ source('warehouse', 'model_anomalies') }}
+    select * from {{ ref('stg_model_anomalies') }}
 ),
 
 anomalies_rows as (
-    select * from {{ source('warehouse', 'anomalies') }}
+    select * from {{ ref('stg_anomalies') }}
 ),
 
-anomaly_feedback_rows as (
-    select * from {{ source('warehouse', 'anomaly_feedback') }}
+verdicts as (
+    select * from {{ ref('int_anomaly_verdicts') }}
 ),
 
-vehicles_history_rows as (
-    select * from {{ source('warehouse', 'vehicles_history') }}
+versions as (
+    select * from {{ ref('stg_vehicle_versions') }}
 ),
 
 judged as (
@@ -49,31 +49,23 @@ each_one as (
         anomalies.stage,
         anomalies.confidence,
         rules.finding_id,
-        verdict.is_true,
+        verdicts.is_true,
         (anomalies.started_at at time zone 'UTC')::date as date_utc,
-        coalesce(vehicles.vehicle_type, 'fleet') as vehicle_group,
+        coalesce(versions.vehicle_type, 'fleet') as vehicle_group,
         extract(epoch from anomalies.detected_at - anomalies.started_at) as delay_seconds
     from model_anomalies_rows as anomalies
-    left join vehicles_history_rows as vehicles
+    left join versions
         on
-            anomalies.vehicle_id = vehicles.id
-            and anomalies.hour_start >= vehicles.valid_from
-            and anomalies.hour_start < vehicles.valid_to
+            anomalies.vehicle_id = versions.vehicle_id
+            and anomalies.hour_start >= versions.valid_from
+            and anomalies.hour_start < versions.valid_to
     left join anomalies_rows as shown
         on
             anomalies.hour_start = shown.hour_start
             and anomalies.anomaly_id = shown.anomaly_id
     left join rule_findings as rules
         on shown.finding_id = rules.finding_id
-    left join lateral (
-        select given.is_true
-        from anomaly_feedback_rows as given
-        where
-            given.current_id = anomalies.anomaly_id
-            or (given.current_id is null and given.anomaly_id = anomalies.anomaly_id)
-        order by given.feedback_id desc
-        limit 1
-    ) as verdict on true
+    left join verdicts on anomalies.anomaly_id = verdicts.anomaly_id
 ),
 
 found as (

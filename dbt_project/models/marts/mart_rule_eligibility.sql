@@ -1,11 +1,11 @@
 {{ config(materialized='view') }}
 
-with rule_catalogue_rows as (
-    select * from {{ source('warehouse', 'rule_catalogue') }}
+with rules as (
+    select * from {{ ref('stg_rules') }}
 ),
 
 rule_eligibility_rows as (
-    select * from {{ source('warehouse', 'rule_eligibility') }}
+    select * from {{ ref('stg_rule_eligibility') }}
 ),
 
 hours as (
@@ -45,7 +45,7 @@ select
     lacking.reason,
     days.hours_seen - coalesce(lacking.hours_ineligible, 0) as hours_eligible
 from days
-cross join rule_catalogue_rows as rules
+cross join rules
 left join lacking
     on
         days.vehicle_id = lacking.vehicle_id

@@ -8,22 +8,19 @@
 ) }}
 
 with rule_eligibility_rows as (
-    select * from {{ source('warehouse', 'rule_eligibility') }}
+    select * from {{ ref('stg_rule_eligibility') }}
     where {{ in_touched_hours('hour_start', 'hours+rule_hours') }}
 ),
 
-rule_anomalies_rows as (
-    select * from {{ source('warehouse', 'rule_anomalies') }}
+-- an episode counts for every tier that it reached
+reached as (
+    select * from {{ ref('int_reached_tiers') }}
     where {{ in_touched_hours('hour_start', 'hours+rule_hours') }}
 ),
 
 hours as (
     select * from {{ ref('fct_vehicle_hours') }}
     where {{ in_touched_hours('hour_start', 'hours+rule_hours') }}
-),
-
-versions as (
-    select * from {{ ref('stg_vehicle_versions') }}
 ),
 
 seen as (
@@ -37,21 +34,6 @@ seen as (
         on
             eligibility.hour_start = hours.hour_start
             and eligibility.vehicle_id = hours.vehicle_id
-),
-
--- an episode counts for every tier that it reached
-reached as (
-    select
-        anomalies.hour_start,
-        versions.vehicle_type,
-        step.value ->> 'rule_id' as rule_id
-    from rule_anomalies_rows as anomalies
-    inner join versions
-        on
-            anomalies.vehicle_id = versions.vehicle_id
-            and anomalies.started_at >= versions.valid_from
-            and anomalies.started_at < versions.valid_to
-    cross join lateral jsonb_array_elements(anomalies.severity_history) as step
 ),
 
 told as (

@@ -4,20 +4,16 @@ with hours as (
     select * from {{ ref('mart_rule_hours') }}
 ),
 
-rule_anomalies_rows as (
-    select * from {{ source('warehouse', 'rule_anomalies') }}
+reached as (
+    select * from {{ ref('int_reached_tiers') }}
 ),
 
-anomaly_feedback_rows as (
-    select * from {{ source('warehouse', 'anomaly_feedback') }}
+verdicts as (
+    select * from {{ ref('int_anomaly_verdicts') }}
 ),
 
-rule_catalogue_rows as (
-    select * from {{ source('warehouse', 'rule_catalogue') }}
-),
-
-versions as (
-    select * from {{ ref('stg_vehicle_versions') }}
+rules as (
+    select * from {{ ref('stg_rules') }}
 ),
 
 by_rule as (
@@ -39,31 +35,15 @@ by_type as (
     where rule_id = '(all)'
 ),
 
--- what was said last of each
-verdicts as (
-    select distinct on (coalesce(current_id, anomaly_id))
-        is_true,
-        coalesce(current_id, anomaly_id) as anomaly_id
-    from anomaly_feedback_rows
-    order by coalesce(current_id, anomaly_id), feedback_id desc
-),
-
 said as (
     select
-        versions.vehicle_type,
-        step.value ->> 'rule_id' as rule_id,
+        reached.vehicle_type,
+        reached.rule_id,
         count(*) as marked,
         count(*) filter (where not verdicts.is_true) as marked_false
     from verdicts
-    inner join rule_anomalies_rows as anomalies
-        on verdicts.anomaly_id = anomalies.anomaly_id
-    inner join versions
-        on
-            anomalies.vehicle_id = versions.vehicle_id
-            and anomalies.started_at >= versions.valid_from
-            and anomalies.started_at < versions.valid_to
-    cross join lateral jsonb_array_elements(anomalies.severity_history) as step
-    group by versions.vehicle_type, step.value ->> 'rule_id'
+    inner join reached on verdicts.anomaly_id = reached.anomaly_id
+    group by reached.vehicle_type, reached.rule_id
 )
 
 select
@@ -80,7 +60,7 @@ select
         as episodes_per_1000_hours,
     coalesce(said.marked, 0) as marked,
     said.marked_false::double precision / nullif(said.marked, 0) as share_false
-from rule_catalogue_rows as rules
+from rules
 cross join by_type
 left join by_rule
     on rules.rule_id = by_rule.rule_id and by_type.vehicle_type = by_rule.vehicle_type

@@ -13,7 +13,7 @@ hours as (
 ),
 
 eligibility_rows as (
-    select * from {{ source('warehouse', 'rule_eligibility') }}
+    select * from {{ ref('stg_rule_eligibility') }}
 ),
 
 anomalies_rows as (
