@@ -138,6 +138,18 @@ _TABLES: Final[Mapping[str, LiteralString]] = {
         from seen
         order by hour_start, vehicle_id
     """,
+    "telemetry_outcomes": """
+        insert into warehouse.telemetry_outcomes (
+            event_hour, hour_start, kafka_topic_id, kafka_partition, offset_start, offset_end,
+            landing_version, read, accepted, duplicate, rejected, pending, rejected_by_reason
+        )
+        select
+            event_hour, hour_start, 'bench', 0, hour_number * 1000000000,
+            (hour_number + 1) * 1000000000, 1, 3610 * %(vehicles)s, 3600 * %(vehicles)s,
+            5 * %(vehicles)s, 5 * %(vehicles)s, 0,
+            jsonb_build_object('future', 5 * %(vehicles)s)
+        from hours
+    """,
     "rule_eligibility": """
         insert into warehouse.rule_eligibility (
             event_hour, hour_start, vehicle_id, ineligible, usual_interval_seconds

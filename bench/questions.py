@@ -2,8 +2,8 @@
 
 `python -m bench.questions [VEHICLES] [DAYS]` (1,000 and 30 unless told; 12,500 and 90 are 27
 million vehicle hours). dbt builds the marts; each question is asked again and again. `--plans`
-prints the plans. At the end an hour goes in by the platform's own load, beside COPY of the same
-text and executemany.
+prints the plans. At the end a day goes in by the platform's own load, beside COPY of the same rows
+and executemany.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 import psycopg
+from psycopg import sql
 from rich.console import Console
 from rich.table import Table
 
@@ -28,6 +29,7 @@ from bench.generated_warehouse import fill
 from bench.services import services
 from fleet_assets.contracts.tables import TABLE_BY_NAME
 from fleet_assets.questions import questions
+from fleet_assets.warehouse.copying import copy_rows
 from fleet_assets.warehouse.dbt_env import (
     dbt_environment,
     marked_environment,
@@ -43,6 +45,7 @@ from fleet_assets.warehouse.vehicles import import_vehicles
 from partitions.hours import hour_key, hour_start
 
 VEHICLES, DAYS, FLEETS, TIMES = 1_000, 30, 20, 20
+MANY: Final = 20_000
 FIRST: Final = datetime(2026, 1, 1, tzinfo=UTC)
 TYPES: Final = ("truck", "sedan", "van", "suv")
 CONSOLE: Final = Console(width=120)
@@ -118,12 +121,12 @@ def _rows(table: str, count: int, hour: str, **values: Any) -> pl.DataFrame:
 
 
 def _dbt(url: str, state: Path, hours: list[datetime] | None) -> float:
-    """Seconds of a build without tests, of hours that are touched and marked."""
+    """Seconds of a build with its tests of data, of hours that are touched and marked."""
     touched = None if hours is None else [hour_key(hour) for hour in hours]
     environment = os.environ | dbt_environment(url, state) | touched_environment(touched)
     marked = None if touched is None else dict.fromkeys(TOPICS, touched)
     environment |= marked_environment(marked)
-    command = [dbt_executable(), "build", "--exclude-resource-type", "unit_test", "test"]
+    command = [dbt_executable(), "build", "--exclude-resource-type", "unit_test"]
     command += ["--project-dir", str(PROJECT_DIR), "--profiles-dir", str(PROJECT_DIR)]
     started = time.perf_counter()
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -158,43 +161,65 @@ def _ask(url: str, *, plans: bool) -> None:
 
 
 def _load_beside_others(url: str, vehicles: int) -> None:
-    """Rows a second of one window of vehicle hours: ours, COPY alone, and executemany."""
-    hour = hour_key(FIRST)
-    frame = _hour(hour, vehicles, 0)["vehicle_hours"]
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("drop table if exists bench_hours")
-        connection.execute("create table bench_hours (like warehouse.vehicle_hours)")
-    entry = LedgerEntry("warehouse", hour, 2, rows=vehicles)
+    """Rows a second of a window of a day: ours, COPY alone, and executemany."""
+    hours = [hour_key(FIRST + timedelta(hours=number)) for number in range(24)]
+    frame = pl.concat([_hour(hour, vehicles, 0)["vehicle_hours"] for hour in hours])
+    entries = [LedgerEntry("warehouse", hour, 2, rows=vehicles) for hour in hours]
+    names, some = ", ".join(frame.columns), frame.head(MANY)
 
     def ours() -> None:
-        replace_hours(url, {"vehicle_hours": frame}, [hour], [entry])
+        replace_hours(url, {"vehicle_hours": frame}, hours, entries)
 
-    def copy() -> None:
-        text = io.BytesIO()
-        frame.write_csv(text, include_header=False, null_value=r"\N")
-        names = ", ".join(frame.columns)
+    def clear() -> None:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(b"delete from warehouse.vehicle_hours where " + window.encode())
+            connection.execute("vacuum warehouse.vehicle_hours")
+
+    def peer() -> None:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("drop table if exists bench_hours")
+            connection.execute("create table bench_hours (like warehouse.vehicle_hours)")
+
+    def text() -> None:
+        rows = io.BytesIO()
+        frame.write_csv(rows, include_header=False, null_value=r"\N")
         with psycopg.connect(url) as connection, connection.cursor() as cursor:
             words = f"copy bench_hours ({names}) from stdin (format csv, null '\\N')"
             with cursor.copy(words.encode()) as stream:
-                stream.write(text.getvalue())
+                stream.write(rows.getvalue())
+
+    def binary() -> None:
+        with psycopg.connect(url) as connection:
+            copy_rows(connection, sql.Identifier("bench_hours"), frame)
 
     def many() -> None:
-        marks = ", ".join(["%s"] * frame.width)
-        words = f"insert into bench_hours ({', '.join(frame.columns)}) values ({marks})"
+        marks = ", ".join(["%s"] * some.width)
+        words = f"insert into bench_hours ({names}) values ({marks})"
         with psycopg.connect(url) as connection, connection.cursor() as cursor:
-            cursor.executemany(words.encode(), frame.rows())
+            cursor.executemany(words.encode(), some.rows())
 
-    table = Table("load of one hour", "rows/s", "times COPY alone")
-    rates = {name: frame.height / _seconds(work) for name, work in
-             (("platform", ours), ("COPY text alone", copy), ("executemany", many))}  # fmt: skip
+    first, last = hour_start(hours[0]), hour_start(hours[-1])
+    window = f"hour_start >= '{first}' and hour_start <= '{last}'"
+    rates = {
+        "platform, a day in place of what was there": frame.height / _seconds(ours),
+        "platform, a day that was empty": frame.height / _seconds(ours, clear),
+        "COPY of text alone, no key": frame.height / _seconds(text, peer),
+        "COPY of binary rows alone, no key": frame.height / _seconds(binary, peer),
+        "executemany, no key": some.height / _seconds(many, peer),
+    }
+    alone = rates["COPY of text alone, no key"]
+    table = Table("load of a day's hours", "rows/s", "times COPY of text")
     for name, rate in rates.items():
-        table.add_row(name, f"{rate:,.0f}", f"{rate / rates['COPY text alone']:.2f}")
+        table.add_row(name, f"{rate:,.0f}", f"{rate / alone:.2f}")
     CONSOLE.print(table)
 
 
-def _seconds(work: Callable[[], None]) -> float:
+def _seconds(work: Callable[[], None], before: Callable[[], None] | None = None) -> float:
+    """Median of some rounds, without what is done before each."""
     taken = []
     for _ in range(5):
+        if before is not None:
+            before()
         started = time.perf_counter()
         work()
         taken.append(time.perf_counter() - started)

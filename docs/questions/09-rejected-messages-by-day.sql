@@ -1,28 +1,27 @@
 -- Which share of messages is refused, day by day, and why? (the last 30 days, UTC)
 -- plot: line date_utc share reason
 with newest as (
-    select max(date_utc) as day from marts.mart_data_quality
+    select max(date_utc) as day from marts.mart_quality_days
 ),
 
 days as (
     select
         quality.date_utc,
-        sum(quality.read) as read,
-        sum(quality.rejected_unknown_vehicle) as unknown_vehicle,
-        sum(quality.rejected_invalid_json) as invalid_json,
-        sum(quality.rejected_future + quality.rejected_ancient + quality.rejected_too_late)
+        quality.read,
+        quality.rejected,
+        quality.rejected_unknown_vehicle as unknown_vehicle,
+        quality.rejected_invalid_json as invalid_json,
+        quality.rejected_future + quality.rejected_ancient + quality.rejected_too_late
             as time_out_of_range,
-        sum(quality.rejected_conflicting_duplicate) as conflicting_duplicate,
-        sum(quality.rejected) as rejected
-    from marts.mart_data_quality as quality
+        quality.rejected_conflicting_duplicate as conflicting_duplicate
+    from marts.mart_quality_days as quality
     where quality.date_utc > (select newest.day - 30 from newest)
-    group by quality.date_utc
 )
 
 select
     days.date_utc,
     reasons.reason,
-    round((reasons.messages / nullif(days.read, 0))::numeric, 5) as share
+    round(reasons.messages::numeric / nullif(days.read, 0), 5) as share
 from days
 cross join lateral (
     values

@@ -64,6 +64,8 @@ def _options(port: int) -> list[str]:
         "port": str(port),
         "unix_socket_directories": "",
         "max_connections": "100",
+        "shared_buffers": "256MB",  # a day's hours of 12,500 vehicles while they are replaced
+        "max_wal_size": "2GB",
         "timezone": "UTC",
         "log_timezone": "UTC",
         "log_checkpoints": "off",

@@ -148,6 +148,7 @@ WAYS_OUT = (
     "select * from warehouse.bi_logins",
     "select * from marts.fct_vehicle_hours_2026_01",
     "select * from marts.mart_data_quality",
+    "select * from marts.mart_quality_days",
     "select * from warehouse.telemetry_full",
     "select * from staging.stg_vehicle_hours",
     "select * from intermediate.int_reached_tiers",

@@ -37,8 +37,9 @@ FLEETS = ("north", "south", "east")
 VEHICLES = range(1, 6)
 MARTS = (
     "dim_vehicles", "dim_fleets", "fct_vehicle_hours", "fct_vehicle_days", "mart_fleet_days",
-    "mart_data_quality", "mart_idling_cost", "mart_utilisation", "mart_fleet_health",
-    "mart_type_days", "fct_anomalies", "fct_harsh_events", "fct_fuel_events", "mart_driver_days",
+    "mart_data_quality", "mart_quality_days", "mart_idling_cost", "mart_utilisation",
+    "mart_fleet_health", "mart_type_days", "fct_anomalies", "fct_harsh_events",
+    "fct_fuel_events", "mart_driver_days",
     "mart_driver_scores", "mart_fuel_efficiency", "mart_fault_code_days", "fct_fault_codes",
     "mart_rule_hours", "mart_rule_performance", "mart_vehicle_features",
 )  # fmt: skip

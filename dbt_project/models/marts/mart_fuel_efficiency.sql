@@ -2,7 +2,9 @@
     materialized='incremental',
     incremental_strategy='append',
     meta={"follows": "trips"},
-    indexes=[{"columns": ["date_local"]}],
+    indexes=[
+        {"columns": ["date_local", "vehicle_id", "distance_with_fuel_miles", "fuel_used_gallons"]}
+    ],
     pre_hook="{{ forget(in_touched_local_days('date_local', 'trips')) }}",
     post_hook="{{ for_fleet_readers() }}"
 ) }}
