@@ -6,9 +6,10 @@ import json
 import os
 import subprocess
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any, Final
 
@@ -146,9 +147,17 @@ def _compiled(postgres_url: str, state_dir: Path, hours: Sequence[str]) -> list[
             node["config"]["meta"].get("follows", "hours").split("+"),
             [column for column, of in node["columns"].items() if of["data_type"] == "jsonb"],
         )
-        for name, node in manifest["nodes"].items()
+        for name, node in _in_order(manifest)
         if node["resource_type"] == "model" and node["config"]["materialized"] == "incremental"
     ]
+
+
+def _in_order(manifest: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Nodes after those that they read: the first that differs is the cause."""
+    nodes = manifest["nodes"]
+    for name in TopologicalSorter(manifest["parent_map"]).static_order():
+        if name in nodes:
+            yield name, nodes[name]
 
 
 def _key(manifest: Mapping[str, Any], name: str, node: Mapping[str, Any]) -> list[str]:

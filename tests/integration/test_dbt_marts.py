@@ -377,23 +377,54 @@ def test_columns_carry_their_descriptions(built: Warehouse) -> None:
     assert undescribed == []
 
 
+def upgrade_by(revision: str, url: str) -> None:
+    """Runs one migration, whatever the warehouse has by now."""
+    migration = importlib.import_module(f"fleet_assets.warehouse.migrations.versions.{revision}")
+    engine = sa.create_engine(
+        sa.make_url(url).set(drivername="postgresql+psycopg"), poolclass=sa.NullPool
+    )
+    with engine.begin() as outer, Operations.context(MigrationContext.configure(outer)):
+        migration.upgrade()
+
+
 def test_a_mart_that_dbt_built_before_there_were_replays_goes_on(built: Warehouse) -> None:
     """As the migration of replays found it."""
     before = quality(built)
-    migration = importlib.import_module("fleet_assets.warehouse.migrations.versions.0008_replays")
-    engine = sa.create_engine(
-        sa.make_url(built.url).set(drivername="postgresql+psycopg"), poolclass=sa.NullPool
-    )
     with psycopg.connect(built.url) as connection:
         for column in ("replayed", "resolved_by_replay", "open_rejects"):
             connection.execute(f"alter table marts.mart_data_quality drop column {column}")
         connection.execute("drop view staging.stg_telemetry_replays")
         for table in ("reject_replays", "reject_replay_batches", "telemetry_replays"):
             connection.execute(f"drop table warehouse.{table}")
-    with engine.begin() as outer, Operations.context(MigrationContext.configure(outer)):
-        migration.upgrade()
+    upgrade_by("0008_replays", built.url)
     statement = "select bool_and(open_rejects = rejected) from marts.mart_data_quality"
     assert query(built.url, statement) == [(True,)]
     built.dbt("run", "--select", "stg_telemetry_replays", "mart_data_quality", touched=HOURS[:1])
     assert quality(built) == before
     assert query(built.url, statement) == [(True,)]
+
+
+def test_days_that_dbt_kept_in_one_table_move_to_months_and_views_come_back(
+    built: Warehouse,
+) -> None:
+    """As the migration of facts by month found it."""
+    asked = "select t::text from marts.fct_vehicle_days t order by 1"
+    before = query(built.url, asked)
+    assert before
+    with psycopg.connect(built.url) as connection:
+        for table in ("fct_vehicle_days", "fct_fuel_events"):
+            connection.execute(f"create table marts.former as select * from marts.{table}")
+            connection.execute(f"drop table marts.{table} cascade")
+            connection.execute(f"alter table marts.former rename to {table}")
+        connection.execute("drop index marts.fct_anomalies_findings")
+        connection.execute(
+            "create view marts.mart_utilisation as select from marts.fct_vehicle_days"
+        )
+    upgrade_by("0030_facts_by_month", built.url)
+    assert query(built.url, asked) == before
+    by_month = "select relkind from pg_class where oid = 'marts.fct_vehicle_days'::regclass"
+    assert query(built.url, by_month) == [("p",)]
+    assert query(built.url, "select count(*) from warehouse.mart_marks") == [(1,)]
+    built.dbt("run", touched=HOURS[:1])
+    assert query(built.url, asked) == before
+    assert query(built.url, "select count(*) > 0 from marts.mart_utilisation") == [(True,)]

@@ -127,6 +127,8 @@ def test_rows_that_were_changed_by_hand_are_named_and_nothing_else_is(flow: Plat
     for table, (column, key) in WAREHOUSE.items():
         assert named[table, key].changed >= 1
         assert any(column in told for told in named[table, key].sample)
+    order = [d.table for d in found.differences]
+    assert order.index("marts.fct_vehicle_hours") < order.index("marts.fct_vehicle_days")
     repair = repair_command(found.differences)
     assert " telemetry " in repair
     assert f"--from {DAY} --to {DAY}" in repair
