@@ -57,6 +57,7 @@ BY_HAND = [
     by_hand_spec(table, RULES, text)
     for table, text in (
         ("anomaly_feedback", "What people say of anomalies: `fleet anomalies mark`."),
+        ("anomaly_changes", "What became of anomalies; written with each load, and by the topic."),
         ("rule_catalogue", "The rules in force now, for the marts; written with each load."),
     )
 ]

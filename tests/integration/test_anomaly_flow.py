@@ -112,7 +112,13 @@ def test_two_idling_episodes_and_a_trip_reach_the_marts(flow: PlatformRun) -> No
         (at(2 * MISSING_S), at(2 * MISSING_S + 599)),
     ]
     assert trips[0][2] == pytest.approx(40 * 899 / 3600, rel=1e-3)
-    assert {row["change"] for row in published(flow)} == {"opened"}
+    told = published(flow)
+    assert {row["change"] for row in told} == {"opened"}
+    delays = flow.query(
+        "select anomaly_id, detect_seconds >= 0, publish_seconds >= 0, total_seconds ="
+        " detect_seconds + load_seconds + publish_seconds from marts.mart_anomaly_delays"
+    )
+    assert sorted(delays) == sorted((row["anomaly_id"], True, True, True) for row in told)
 
 
 def test_people_mark_what_is_false(flow: PlatformRun) -> None:

@@ -39,7 +39,7 @@ OF_FLEETS = (
     "fct_anomalies", "fct_harsh_events", "fct_fault_codes", "fct_fuel_events", "mart_fleet_days",
     "mart_vehicle_features", "mart_fuel_efficiency", "mart_idling_cost", "mart_utilisation",
     "mart_fleet_health", "mart_driver_days", "mart_type_days", "telemetry_recent",
-    "telemetry_minutes",
+    "telemetry_minutes", "mart_anomaly_delays", "mart_sla_days",
 )  # fmt: skip
 
 
@@ -88,6 +88,12 @@ def marts(services: Installation, tmp_path_factory: pytest.TempPathFactory) -> M
         "anomalies": contract_rows("anomalies", *anomalies),
     }
     replace_hours(url, frames, [HOUR], [LedgerEntry("warehouse", HOUR, 1, rows=2)])
+    with psycopg.connect(url) as connection, connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into warehouse.anomaly_changes (anomaly_id, kind, payload)"
+            " values (%s, 'opened', '{}')",
+            [(i,) for _, i, _ in both],
+        )
     made = Marts(url, tmp_path_factory.mktemp("dbt"))
     run_dbt(url, made.state, "run")
     recent(url, start)
