@@ -33,4 +33,6 @@ select
     round((found.findings / nullif(miles.miles, 0) * 1000)::numeric, 2) as per_1000_miles
 from found
 inner join miles on found.vehicle_type = miles.vehicle_type
-order by found.vehicle_type, found.severity
+order by
+    found.vehicle_type,
+    array_position(array['low', 'medium', 'high', 'critical'], found.severity)

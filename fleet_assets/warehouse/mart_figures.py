@@ -29,7 +29,8 @@ class FollowedMart:
         is_local: they are days of the vehicle's time zone, not of UTC.
         fleet: expression of the fleet; null where rows have none.
         measures: expression by name; `rows` is there in any case.
-        follows: what marks the hours that it is made anew for; None: the hours that are loaded.
+        follows: what marks the hours that it is made anew for, which is also the stage of the
+            ledger that loads it; None: the hours that are loaded.
         by_hour: it is partitioned by `hour_start`.
         open_rows: how many of its rows may still grow by themselves; None: not known.
         over_with: mart whose rows have to be closed before a day counts as over; None: none.
