@@ -37,8 +37,8 @@ def run_dbt(
     if words[0] == "run":
         words = ("build", *_NO_TESTS, *words[1:])
     done = subprocess.run(
-        [sys.executable, "-m", "dbt.cli.main", *words, "--project-dir", str(PROJECT),
-         "--profiles-dir", str(PROJECT)],
+        [sys.executable, "-m", "dbt.cli.main", "--no-write-json", *words,
+         "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)],
         env={
             **os.environ,
             **dbt_environment(url, state),

@@ -113,7 +113,7 @@ def build_marts(manifest: Path) -> AssetsDefinition:
             project_dir=str(PROJECT_DIR),
             profiles_dir=str(PROJECT_DIR),
             dbt_executable=dbt_executable(),
-            global_config_flags=["--no-use-colors"],
+            global_config_flags=["--no-use-colors", "--no-write-json"],  # nobody reads its files
         )
         try:
             yield from dbt.cli(
