@@ -44,7 +44,7 @@ backtest: install ## the working rules against the last released ones; fails pas
 test: check backtest ## everything CI runs: lint, types, gates of the rules, all tests but the soak suites
 	$(PYTEST) tests/unit -n auto --dist worksteal --cov --cov-report=
 	$(PYTEST) tests/integration -n 2 --dist loadfile --no-loadscope-reorder -m "not soak" --cov --cov-append --cov-report=
-	$(PYTEST) --ignore=tests/unit --ignore=tests/integration -m "not soak" --cov --cov-append --cov-report=term:skip-covered
+	$(PYTEST) --ignore=tests/unit --ignore=tests/integration -n 2 --dist loadfile -m "not soak" --cov --cov-append --cov-report=term:skip-covered
 
 test-unit: install   ## tests that need no services
 	$(PYTEST) tests/unit -n auto --dist worksteal
