@@ -14,7 +14,7 @@ from typing import Final, LiteralString
 import psycopg
 from rich.progress import Progress
 
-from fleet_assets.warehouse.load import PARTITIONED
+from fleet_assets.warehouse.load import make_months
 
 DAY: Final = timedelta(days=1)
 
@@ -29,13 +29,7 @@ def fill(postgres_url: str, first: datetime, vehicles: int, days: int) -> None:
         days: how many.
     """
     with psycopg.connect(postgres_url, autocommit=True) as connection:
-        bounds = (first, first + days * DAY)
-        for table in _TABLES:
-            for parent in PARTITIONED.get(table, ()):
-                connection.execute(
-                    "select warehouse.ensure_month_partitions(%s::regclass, %s, %s)",
-                    (parent, *bounds),
-                )
+        make_months(connection, _TABLES, first, first + days * DAY)
         connection.execute(_RULES)
     with Progress() as progress, ThreadPoolExecutor(2) as pool:
         task = progress.add_task("days", total=days * len(_TABLES))

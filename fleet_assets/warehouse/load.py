@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final, Literal
 
 import polars as pl
@@ -44,6 +44,7 @@ PARTITIONED: Final[Mapping[str, Sequence[str]]] = {
     },
 }  # fmt: skip
 BY_LOCAL_DAY: Final = {"marts.fct_vehicle_days"}
+NONE: Final = timedelta(0)
 GENERATED: Final = {"vehicle_outcomes": ["unknown_vehicle"]}  # PostgreSQL computes these
 EPOCH_HOUR = 3600
 
@@ -76,8 +77,9 @@ def replace_hours(
         return 0
     entries = list(ledger)
     ready = {table: _prepared(table, frame, hours) for table, frame in frames.items()}
+    bounds = (hour_start(min(hours)), hour_start(max(hours)))
     transact(
-        postgres_url, lambda connection: _partitions(connection, ready, hours), tries=LOAD_TRIES
+        postgres_url, lambda connection: make_months(connection, ready, *bounds), tries=LOAD_TRIES
     )
 
     def work(connection: psycopg.Connection) -> int:
@@ -121,16 +123,22 @@ def _prepared(table: LoadedTable, frame: pl.DataFrame, hours: Sequence[str]) -> 
     )
 
 
-def _partitions(
-    connection: psycopg.Connection, tables: Iterable[str], hours: Sequence[str]
+def make_months(
+    connection: psycopg.Connection, tables: Iterable[str], first: datetime, last: datetime
 ) -> None:
-    """A transaction of its own: the lock on the parent is held for a moment only."""
-    first, last = hour_start(min(hours)), hour_start(max(hours))
+    """Makes what is missing of the months of these hours, in the tables and in marts of them.
+
+    Give it a transaction of its own: the lock on the parent is held for a moment only.
+
+    Args:
+        connection: a transaction.
+        tables: names of loaded tables; those that have no months are passed over.
+        first: beginning of the first hour.
+        last: beginning of the last hour.
+    """
     for table in tables:
         for parent in PARTITIONED.get(table, ()):
-            ahead, behind = (
-                (AHEAD, BEHIND) if parent in BY_LOCAL_DAY else (timedelta(0), timedelta(0))
-            )
+            ahead, behind = (AHEAD, BEHIND) if parent in BY_LOCAL_DAY else (NONE, NONE)
             connection.execute(
                 "select warehouse.ensure_month_partitions(%s::regclass, %s, %s)",
                 (parent, first - behind, last + ahead),
