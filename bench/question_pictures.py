@@ -146,16 +146,18 @@ _DRIVERS = """
 update warehouse.trips
 set driver_id = 'driver-' || (11 + abs(hashtext(vehicle_id || started_at::date)) % 20)
 """
-# two of three vehicles tell one of four codes, each from a day of its own on
+# two of three vehicles tell one of four codes, each from a day of its own on; a row without a code
+# says that the vehicle told codes in that hour
 _CODES = """
 insert into warehouse.vehicle_codes (
     event_hour, hour_start, vehicle_id, code, first_seen, last_seen
 )
 select
-    event_hour, hour_start, vehicle_id,
-    (array['P0171', 'P0300', 'P0420', 'U0100'])[1 + abs(hashtext(vehicle_id)) % 4],
-    hour_start, hour_start + interval '59 minutes'
+    event_hour, hour_start, vehicle_id, code, hour_start, hour_start + interval '59 minutes'
 from (select distinct event_hour, hour_start, vehicle_id from warehouse.trips) as hours
+cross join lateral unnest(array[
+    null, (array['P0171', 'P0300', 'P0420', 'U0100'])[1 + abs(hashtext(vehicle_id)) % 4]
+]) as codes (code)
 where
     abs(hashtext(vehicle_id)) % 3 < 2
     and hour_start > timestamptz '2026-03-05' + abs(hashtext(vehicle_id)) % 12 * interval '1 day'
